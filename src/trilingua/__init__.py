@@ -1,0 +1,1 @@
+"""Trilingua: one token space and one family of models that reads and writes text, images and 3D scenes."""

@@ -1,0 +1,134 @@
+"""Files: atomic writes, readable errors, digests.
+
+A write either leaves the whole new file or the old state: the bytes go to a temporary file beside
+the target, which then takes its name. Every reading error names the file and what was expected.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from trilingua.core.errors import InputError
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes the name `path`, on error it is removed."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    except OSError as error:
+        raise InputError(f"{path}: cannot write here ({error.strerror}); choose another --out") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: writing failed ({error.strerror}); free some space or choose another --out") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write `content` to `path` atomically, making its folder."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
+    """Write `value` as JSON atomically; NaN and infinities are refused, since JSON has none."""
+    write_bytes(path, (json.dumps(value, indent=indent, allow_nan=False) + "\n").encode())
+
+
+def existing_file(path: str | Path) -> Path:
+    """Return `path` as a `Path` if it is a file; raise `InputError` in words if not."""
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; expected a file")
+    if not path.exists():
+        raise InputError(f"{path}: no such file; check the path")
+    return path
+
+
+def existing_folder(path: str | Path) -> Path:
+    """Return `path` as a `Path` if it is a folder; raise `InputError` in words if not."""
+    path = Path(path)
+    if path.is_file():
+        raise InputError(f"{path}: is a file; expected a folder")
+    if not path.exists():
+        raise InputError(f"{path}: no such folder; check the path")
+    return path
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: the file is missing, a folder, empty, truncated, or not JSON; one line that says which.
+    """
+    path = existing_file(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({type(error).__name__}); expected a JSON file") from error
+    if not text.strip():
+        raise InputError(f"{path}: is empty; expected JSON")
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        where = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise InputError(f"{path}: is not valid JSON{where}; it may be truncated") from error
+
+
+def read_image(image: str | Path | Image.Image | np.ndarray) -> Image.Image:
+    """Return `image` as an RGB PIL image.
+
+    Args:
+        image: a path, a PIL image, or an array (height, width, 3) of uint8 or of floats in [0, 1].
+
+    Raises:
+        InputError: not an image, truncated, or of no pixels.
+    """
+    if isinstance(image, str | Path):
+        path = existing_file(image)
+        try:
+            with Image.open(path) as opened:
+                return opened.convert("RGB")
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            problem = "is empty" if path.stat().st_size == 0 else "is not a readable image, or is truncated"
+            raise InputError(f"{path}: {problem}; expected a PNG or JPEG picture") from error
+    if isinstance(image, Image.Image):
+        if 0 in image.size:
+            raise InputError(f"image: has no pixels (size {image.size}); expected at least 1 x 1")
+        return image.convert("RGB")
+    array = np.asarray(image)
+    if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
+        raise InputError(f"image: array of shape {array.shape}; expected (height, width, 3)")
+    if array.dtype != np.uint8:
+        if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all():
+            raise InputError(f"image: array of {array.dtype} values; expected uint8, or finite floats in [0, 1]")
+        array = (array.clip(0, 1) * 255).round().astype(np.uint8)
+    return Image.fromarray(array)
+
+
+def digest_file(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest_json(value: Any) -> str:
+    """Return the SHA-256 of a JSON value's canonical text, in hex: equal values have equal digests."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
