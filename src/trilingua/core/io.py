@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -23,11 +23,13 @@ from trilingua.core.errors import InputError
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes the name `path`, on error it is removed."""
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; expected the name of a file to write")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
     except OSError as error:
-        raise InputError(f"{path}: cannot write here ({error.strerror}); choose another --out") from error
+        raise InputError(f"{path}: cannot write here ({error.strerror or error}); choose another --out") from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -35,7 +37,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        raise InputError(f"{path}: writing failed ({error.strerror}); free some space or choose another --out") from error
+        raise InputError(
+            f"{path}: writing failed ({error.strerror or error}); free some space or choose another --out"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -48,15 +52,28 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
     """Write `value` as JSON atomically; NaN and infinities are refused, since JSON has none."""
-    write_bytes(path, (json.dumps(value, indent=indent, allow_nan=False) + "\n").encode())
+    try:
+        text = json.dumps(value, indent=indent, allow_nan=False)
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be written as JSON ({error}); every number must be finite") from error
+    write_bytes(path, (text + "\n").encode())
+
+
+def _kind(path: Path) -> Literal["file", "folder", "nothing"]:
+    try:
+        if path.is_dir():
+            return "folder"
+        return "file" if path.exists() else "nothing"
+    except OSError:  # a name that the file system refuses, such as one that is too long
+        return "nothing"
 
 
 def existing_file(path: str | Path) -> Path:
     """Return `path` as a `Path` if it is a file; raise `InputError` in words if not."""
     path = Path(path)
-    if path.is_dir():
+    if _kind(path) == "folder":
         raise InputError(f"{path}: is a folder; expected a file")
-    if not path.exists():
+    if _kind(path) == "nothing":
         raise InputError(f"{path}: no such file; check the path")
     return path
 
@@ -64,9 +81,9 @@ def existing_file(path: str | Path) -> Path:
 def existing_folder(path: str | Path) -> Path:
     """Return `path` as a `Path` if it is a folder; raise `InputError` in words if not."""
     path = Path(path)
-    if path.is_file():
+    if _kind(path) == "file":
         raise InputError(f"{path}: is a file; expected a folder")
-    if not path.exists():
+    if _kind(path) == "nothing":
         raise InputError(f"{path}: no such folder; check the path")
     return path
 
@@ -79,14 +96,14 @@ def read_json(path: str | Path) -> Any:
     """
     path = existing_file(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text ({type(error).__name__}); expected a JSON file") from error
     if not text.strip():
         raise InputError(f"{path}: is empty; expected JSON")
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         where = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         raise InputError(f"{path}: is not valid JSON{where}; it may be truncated") from error
 
@@ -111,7 +128,10 @@ def read_image(image: str | Path | Image.Image | np.ndarray) -> Image.Image:
     if isinstance(image, Image.Image):
         if 0 in image.size:
             raise InputError(f"image: has no pixels (size {image.size}); expected at least 1 x 1")
-        return image.convert("RGB")
+        try:
+            return image.convert("RGB")
+        except (OSError, SyntaxError, ValueError) as error:
+            raise InputError("image: cannot be decoded, or is truncated; expected a whole picture") from error
     array = np.asarray(image)
     if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
         raise InputError(f"image: array of shape {array.shape}; expected (height, width, 3)")
@@ -124,7 +144,7 @@ def read_image(image: str | Path | Image.Image | np.ndarray) -> Image.Image:
 
 def digest_file(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes, in hex."""
-    with open(path, "rb") as stream:
+    with existing_file(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -5,17 +5,19 @@ is wrong; writing gives back exactly what was read. This module knows no pixels 
 """
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from trilingua.core.errors import InputError
 from trilingua.core.io import read_json, write_json
 from trilingua.scenes.schema import CLEVR, Numbers, Schema
 
 Vector = tuple[float, float, float]
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +31,32 @@ class SceneObject:
     location: Vector
     """Centre in metres: x and y in [-3, 3] on the ground, z up."""
     rotation_degrees: float | None = None
-    """Turn about the vertical axis, in [0, 360)."""
+    """Turn about the vertical axis, in [0, 360) as CLEVR writes it; read from -360 to 360."""
     pixel_coords: Vector | None = None
     """Centre in the picture: column and row in pixels from the top left, and depth in metres."""
     score: float | None = None
     """Probability that the model gave to the object's tokens, in [0, 1]; None for a given object."""
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Other fields of the object in the JSON file, kept so that what is read is written back."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object as a CLEVR-format JSON value; fields that are not known are left out."""
+        value: dict[str, Any] = {
+            "shape": self.shape,
+            "size": self.size,
+            "color": self.color,
+            "material": self.material,
+            "3d_coords": list(self.location),
+        }
+        if self.rotation_degrees is not None:
+            value["rotation"] = self.rotation_degrees
+        if self.pixel_coords is not None:
+            column, row, depth = self.pixel_coords
+            # CLEVR writes whole pixels as integers; its readers may use them as indices.
+            value["pixel_coords"] = [_whole(column), _whole(row), depth]
+        if self.score is not None:
+            value["score"] = self.score
+        return {**value, **self.extra}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,20 +95,18 @@ class Scene:
         objects = tuple(
             _object_from_json(item, schema, f"{where}: objects[{index}]") for index, item in enumerate(value["objects"])
         )
-        known = {"objects", *_OPTIONAL_FIELDS}
-        directions = value.get("directions") or {}
-        if not isinstance(directions, dict):
-            raise InputError(f"{where}: directions: expected an object of 3-vectors")
+        directions = _mapping(value.get("directions"), f"{where}: directions")
         return cls(
             objects=objects,
             directions={
-                name: _vector(vector, f"{where}: directions.{name}", 1.001) for name, vector in directions.items()
+                name: _vector(vector, f"{where}: directions.{name}", -_UNIT_LIMIT, _UNIT_LIMIT)
+                for name, vector in directions.items()
             },
-            relationships=_relationships(value.get("relationships") or {}, len(objects), f"{where}: relationships"),
-            image_filename=value.get("image_filename"),
-            image_index=value.get("image_index"),
-            split=value.get("split"),
-            extra={name: item for name, item in value.items() if name not in known},
+            relationships=_relationships(value.get("relationships"), len(objects), f"{where}: relationships"),
+            image_filename=_typed(value.get("image_filename"), str, f"{where}: image_filename", "a string"),
+            image_index=_typed(value.get("image_index"), int, f"{where}: image_index", "a whole number"),
+            split=_typed(value.get("split"), str, f"{where}: split", "a string"),
+            extra=_extra(value, _SCENE_FIELDS, f"{where}: "),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -94,7 +115,7 @@ class Scene:
         for name in ("image_filename", "image_index", "split"):
             if getattr(self, name) is not None:
                 value[name] = getattr(self, name)
-        value["objects"] = [_object_to_json(item) for item in self.objects]
+        value["objects"] = [item.to_json() for item in self.objects]
         if self.directions:
             value["directions"] = {name: list(vector) for name, vector in self.directions.items()}
         if self.relationships:
@@ -125,69 +146,114 @@ class Scene:
             raise InputError(f"{path}: cannot save a scene as {suffix or 'a file without suffix'!r}; use .json or .glb")
 
 
-_OPTIONAL_FIELDS = ("directions", "relationships", "image_filename", "image_index", "split")
+_SCENE_FIELDS = frozenset(("objects", "directions", "relationships", "image_filename", "image_index", "split"))
+_OBJECT_FIELDS = frozenset(("rotation", "pixel_coords", "score"))
+_UNIT_LIMIT = 1.001  # Greatest component of a unit vector, with room for rounding in single precision.
+_PIXEL_LIMIT = 1e6
 
 
-def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{where}: {value!r} is not a finite number")
+def _number(value: Any, where: str, low: float, high: float) -> float:
+    # Compared as read before it becomes a float: JSON integers may be too large for one.
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or (isinstance(value, float) and not math.isfinite(value))
+    ):
+        raise InputError(f"{where}: {_brief(value)} is not a finite number; allowed is {low:g} to {high:g}")
+    if not low <= value <= high:
+        raise InputError(f"{where}: {_brief(value)} is out of range; allowed is {low:g} to {high:g}")
     return float(value)
 
 
-def _vector(value: Any, where: str, limit: float) -> Vector:
+def _vector(value: Any, where: str, low: float, high: float) -> Vector:
     if not isinstance(value, list | tuple) or len(value) != 3:
-        raise InputError(f"{where}: expected three numbers, got {value!r}")
-    x, y, z = (_number(item, f"{where}[{axis}]") for axis, item in enumerate(value))
-    for axis, item in enumerate((x, y, z)):
-        if abs(item) > limit:
-            raise InputError(f"{where}[{axis}]: {item} is out of range; allowed is {-limit} to {limit}")
+        raise InputError(f"{where}: expected three numbers, got {_brief(value)}")
+    x, y, z = (_number(item, f"{where}[{axis}]", low, high) for axis, item in enumerate(value))
     return x, y, z
 
 
-def _relationships(value: Any, num_objects: int, where: str) -> dict[str, list[list[int]]]:
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if value is None:
+        return {}
     if not isinstance(value, dict):
-        raise InputError(f"{where}: expected an object of lists")
-    for name, lists in value.items():
-        if not isinstance(lists, list) or len(lists) != num_objects:
-            raise InputError(f"{where}.{name}: expected one list for each of the {num_objects} objects")
-        for index, related in enumerate(lists):
-            if not isinstance(related, list) or not all(
-                type(item) is int and 0 <= item < num_objects for item in related
-            ):
-                raise InputError(f"{where}.{name}[{index}]: expected indices from 0 to {num_objects - 1}, got {related!r}")
+        raise InputError(f"{where}: expected a JSON object, got {_brief(value)}")
     return value
+
+
+def _typed(value: Any, kind: type[Kind], where: str, expected: str) -> Kind | None:
+    if value is None:
+        return None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise InputError(f"{where}: expected {expected}, got {_brief(value)}")
+    return value
+
+
+def _relationships(value: Any, num_objects: int, where: str) -> dict[str, list[list[int]]]:
+    relationships = {}
+    for name, lists in _mapping(value, where).items():
+        if not isinstance(lists, list) or len(lists) != num_objects:
+            raise InputError(f"{where}.{name}: expected {num_objects} lists, one for each object, got {_brief(lists)}")
+        for index, related in enumerate(lists):
+            allowed = set(range(num_objects)) - {index}
+            if (
+                not isinstance(related, list)
+                or not all(type(item) is int and item in allowed for item in related)
+                or len(set(related)) != len(related)
+            ):
+                raise InputError(
+                    f"{where}.{name}[{index}]: expected indices of other objects, each from 0 to {num_objects - 1} "
+                    f"and once, got {_brief(related)}"
+                )
+        relationships[name] = [list(related) for related in lists]
+    return relationships
+
+
+def _extra(value: dict[str, Any], known: frozenset[str], prefix: str) -> dict[str, Any]:
+    extra = {name: item for name, item in value.items() if name not in known}
+    for name, item in extra.items():
+        try:
+            json.dumps(item, allow_nan=False)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{prefix}{name}: holds a value that JSON cannot: {_brief(item)}; remove it") from error
+    return extra
 
 
 def _object_from_json(value: Any, schema: Schema, where: str) -> SceneObject:
     if not isinstance(value, dict):
-        raise InputError(f"{where}: expected an object, got {type(value).__name__}")
+        raise InputError(f"{where}: expected a JSON object, got {_brief(value)}")
     fields: dict[str, Any] = {}
+    known = set(_OBJECT_FIELDS)
     for attribute in schema.attributes:
         key = attribute.json_name if isinstance(attribute, Numbers) else attribute.name
+        known.add(key)
         if key not in value:
-            raise InputError(f"{where}.{key}: is missing")
+            raise InputError(f"{where}.{key}: is missing; every object needs it")
         if isinstance(attribute, Numbers):
-            fields[attribute.name] = _vector(value[key], f"{where}.{key}", attribute.high)
+            fields[attribute.name] = _vector(value[key], f"{where}.{key}", attribute.low, attribute.high)
         elif value[key] not in attribute.values:
-            raise InputError(f"{where}.{key}: {value[key]!r} is unknown; allowed are {', '.join(attribute.values)}")
+            raise InputError(
+                f"{where}.{key}: {_brief(value[key])} is unknown; allowed are {', '.join(attribute.values)}"
+            )
         else:
             fields[attribute.name] = value[key]
     if value.get("rotation") is not None:
-        fields["rotation_degrees"] = _number(value["rotation"], f"{where}.rotation")
+        fields["rotation_degrees"] = _number(value["rotation"], f"{where}.rotation", -360.0, 360.0)
     if value.get("pixel_coords") is not None:
-        fields["pixel_coords"] = _vector(value["pixel_coords"], f"{where}.pixel_coords", 1e6)
+        fields["pixel_coords"] = _vector(value["pixel_coords"], f"{where}.pixel_coords", -_PIXEL_LIMIT, _PIXEL_LIMIT)
     if value.get("score") is not None:
-        fields["score"] = _number(value["score"], f"{where}.score")
-    return SceneObject(**fields)
+        fields["score"] = _number(value["score"], f"{where}.score", 0.0, 1.0)
+    return SceneObject(**fields, extra=_extra(value, frozenset(known), f"{where}."))
 
 
-def _object_to_json(item: SceneObject) -> dict[str, Any]:
-    value: dict[str, Any] = {"shape": item.shape, "size": item.size, "color": item.color, "material": item.material}
-    value["3d_coords"] = list(item.location)
-    if item.rotation_degrees is not None:
-        value["rotation"] = item.rotation_degrees
-    if item.pixel_coords is not None:
-        value["pixel_coords"] = list(item.pixel_coords)
-    if item.score is not None:
-        value["score"] = item.score
-    return value
+def _whole(value: float) -> float | int:
+    return int(value) if float(value).is_integer() else value
+
+
+def _brief(value: Any) -> str:
+    """Return the value for a message of one line: long ones cut, containers named."""
+    if isinstance(value, dict):
+        return "a JSON object"
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**20:
+        return "a number of more than 20 digits"  # Python refuses to print integers of more than 4300
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
