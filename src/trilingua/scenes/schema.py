@@ -56,7 +56,9 @@ class Schema:
         for category in self.categories:
             if category.name == name:
                 return category.values
-        raise ConfigError(f"schema {self.name}: no category {name!r}; it has {', '.join(c.name for c in self.categories)}")
+        raise ConfigError(
+            f"schema {self.name}: no category {name!r}; it has {', '.join(c.name for c in self.categories)}"
+        )
 
 
 CLEVR = Schema(
