@@ -28,3 +28,7 @@ class CheckpointError(TrilinguaError, RuntimeError):
 
 class DependencyError(TrilinguaError, ImportError):
     """An optional package is needed: names the extra that installs it."""
+
+
+class DivergenceError(TrilinguaError, FloatingPointError):
+    """Training met a loss or gradient that is not a finite number."""

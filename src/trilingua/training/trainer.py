@@ -1,0 +1,441 @@
+"""The training loop: a task, a stream of batches and a configuration in, a run directory out.
+
+Built on `accelerate`: started by `accelerate launch` it runs in several processes (DDP, FSDP2) on the same
+global batches, so that the number of processes changes the speed and not the course of a run. Knows no
+data set and no system.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, gather_object, send_to_device
+from torch import Tensor, nn
+
+from trilingua.core.config import to_json
+from trilingua.core.errors import CheckpointError, ConfigError, DivergenceError, InputError
+from trilingua.core.random import make_generator
+from trilingua.training.averaging import WeightAverage
+from trilingua.training.callbacks import Callback, MetricsFile, Progress, TensorBoard
+from trilingua.training.checkpoints import (
+    copy_tensors,
+    find_checkpoint,
+    module_tensors,
+    place_like,
+    publish_weights,
+    require_checkpoint,
+    require_same,
+    save_checkpoint,
+    whole_tensor,
+)
+from trilingua.training.interruption import stop_on_signals
+from trilingua.training.optimizers import (
+    Schedule,
+    build_optimizers,
+    learning_rate_at,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    set_learning_rate,
+)
+from trilingua.training.task import BatchStream, TrainTask
+from trilingua.training.window import MetricsWindow
+
+StopReason = Literal["finished", "interrupted", "out of time"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """How to train: length, optimizer, precision, and when to log, evaluate and save."""
+
+    max_steps: int
+    """Optimizer steps of the whole run; a resumed run may raise it."""
+    learning_rate: float = 1e-3
+    """Peak learning rate."""
+    min_learning_rate_ratio: float = 0.1
+    """Learning rate at `max_steps`, as a share of the peak; in [0, 1]."""
+    warmup_steps: int = 100
+    """Steps of linear rise; a run shorter than that is all rise."""
+    schedule: Schedule = "cosine"
+    """After the warm-up: "cosine" falls; "wsd" stays, then falls over the last `decay_ratio` of the steps; "constant"."""
+    decay_ratio: float = 0.2
+    """Share of `max_steps` over which "wsd" falls; in [0, 1]."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """"muon" updates hidden matrices with Muon and everything else with AdamW."""
+    weight_decay: float = 0.1
+    """Decoupled, on matrices other than embeddings."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's decay rates of the first and second moment; in [0, 1)."""
+    gradient_clip: float = 1.0
+    """Largest norm of the whole gradient; 0 for no limit."""
+    gradient_accumulation: int = 1
+    """Batches of one optimizer step, over all processes together: a multiple of the number of processes."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """"bf16": autocast; weights and optimizer state stay fp32."""
+    compile: bool = False
+    """Compile the module with `torch.compile`."""
+    ema_decay: float = 0.0
+    """Decay of the average of weights that is evaluated and published; 0 for none."""
+    find_unused_parameters: bool = False
+    """Several processes only: set it if some trained parameters take no part in the loss of some batches."""
+    log_every_steps: int = 20
+    """Steps between two lines of metrics."""
+    eval_every_steps: int = 1000
+    """Steps between two evaluations; 0 for none at all, not even at the end."""
+    save_every_steps: int = 1000
+    """Steps between two checkpoints; 0 to save by time alone and at the end."""
+    save_every_seconds: float = 600.0
+    """Seconds after which a checkpoint is due whatever the step; 0 to save by steps alone and at the end."""
+    keep_last: int = 2
+    """Checkpoints kept on disk; at least 1."""
+    max_seconds: float = 0.0
+    """Wall-clock budget of one call of `fit`, after which it saves and stops; 0 for none."""
+    num_threads: int = 0
+    """CPU threads of torch in each process; 0 leaves them as they are."""
+    seed: int = 0
+    """Seed of the noise in training; bits are equal only at equal `num_threads`."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        at_least = {"max_steps": 1, "gradient_accumulation": 1, "log_every_steps": 1, "keep_last": 1, "warmup_steps": 0}
+        at_least |= {"eval_every_steps": 0, "save_every_steps": 0, "save_every_seconds": 0, "max_seconds": 0}
+        at_least |= {"num_threads": 0, "weight_decay": 0, "gradient_clip": 0, "learning_rate": 0}
+        for name, least in at_least.items():
+            if not getattr(self, name) >= least:
+                raise ConfigError(f"{name}: {getattr(self, name)} is not allowed; expected at least {least}")
+        for name in ("min_learning_rate_ratio", "decay_ratio"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name}: {getattr(self, name)} is not allowed; expected a value in [0, 1]")
+        if not (0 <= self.ema_decay < 1 and all(0 <= beta < 1 for beta in self.betas)):
+            raise ConfigError(f"ema_decay, betas: {self.ema_decay}, {self.betas}: expected values in [0, 1)")
+
+
+_MAY_CHANGE = frozenset(
+    {"max_steps", "log_every_steps", "eval_every_steps", "save_every_steps", "save_every_seconds", "keep_last"}
+    | {"max_seconds", "num_threads", "compile", "find_unused_parameters"}
+)
+"""Fields that a resumed run may set anew: they change no update, or say how long to go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """How a call of `fit` ended."""
+
+    step: int
+    """Optimizer steps made in the whole run."""
+    reason: StopReason
+    metrics: dict[str, float]
+    """The last logged line."""
+
+
+class _Loss(nn.Module):
+    """The task's loss as a module's forward pass, which is what DDP and FSDP hook into."""
+
+    def __init__(self, task: TrainTask, precision: str) -> None:
+        super().__init__()
+        self.trained = task.modules()
+        self._loss = task.loss
+        self._bf16 = precision == "bf16"
+
+    def forward(self, batch: Any) -> tuple[Tensor, dict[str, float | Tensor]]:
+        device = next(self.trained.parameters()).device
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self._bf16):
+            loss, metrics = self._loss(batch)
+        return loss.float(), dict(metrics)
+
+
+class Trainer:
+    """Trains a task in a run directory; may be killed at any moment and resumed.
+
+    Args:
+        task: owns the model.
+        stream: the batches; its position is saved with every checkpoint.
+        config: how to train.
+        run_dir: where checkpoints, weights and metrics go.
+        callbacks: told of progress; None for metrics file, TensorBoard and progress.
+
+    Raises:
+        ConfigError: `gradient_accumulation` cannot be dealt out to the processes.
+    """
+
+    def __init__(
+        self,
+        task: TrainTask,
+        stream: BatchStream,
+        config: TrainerConfig,
+        run_dir: str | Path,
+        callbacks: Sequence[Callback] | None = None,
+    ) -> None:
+        self.task, self.stream, self.config, self.run_dir = task, stream, config, Path(run_dir)
+        self._callbacks = [MetricsFile(), TensorBoard(), Progress()] if callbacks is None else list(callbacks)
+        if config.num_threads:
+            torch.set_num_threads(config.num_threads)
+        self._accelerator = _make_accelerator(config)
+        self._world, self._rank = self._accelerator.num_processes, self._accelerator.process_index
+        if config.gradient_accumulation % self._world:
+            raise ConfigError(
+                f"gradient_accumulation: {config.gradient_accumulation} batches a step cannot be dealt out to "
+                f"{self._world} processes; choose a multiple of {self._world}"
+            )
+        self._module = task.modules()
+        optimizers = build_optimizers(
+            self._module,
+            kind=config.optimizer,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            betas=config.betas,
+        )
+        self._loss, *self._wrapped = self._accelerator.prepare(_Loss(task, config.precision), *optimizers)
+        self._optimizers: list[torch.optim.Optimizer] = [wrapped.optimizer for wrapped in self._wrapped]
+        self._parameters = [parameter for parameter in self._module.parameters() if parameter.requires_grad]
+        self._average = WeightAverage(self._module, config.ema_decay) if config.ema_decay else None
+        self._window = MetricsWindow()
+        self.step = 0
+        self._seconds_before = 0.0
+        self._last_line: dict[str, float] = {}
+        if config.compile:
+            self._module.compile()
+
+    @property
+    def device(self) -> torch.device:
+        """The device that this process trains on."""
+        return self._accelerator.device
+
+    def fit(self, *, resume: bool = False) -> TrainingResult:
+        """Train to `max_steps`, saving on the way, and return how it ended.
+
+        SIGINT and SIGTERM finish the step, save, and return with the reason "interrupted".
+
+        Args:
+            resume: go on from the newest whole checkpoint of the run directory.
+
+        Raises:
+            CheckpointError: nothing to resume, a checkpoint of other settings, a run directory that is
+                already in use, or a disk that is full.
+            DivergenceError: the loss is no longer a finite number; nothing of it was saved.
+        """
+        if resume:
+            self._restore()
+        elif find_checkpoint(self.run_dir):
+            raise CheckpointError(
+                f"{self.run_dir}: already holds a run; go on with --resume, or choose another run directory"
+            )
+        elif self._accelerator.is_main_process:
+            self._make_run_dir()
+        self._accelerator.wait_for_everyone()
+        self._started = self._saved_at = self._window.start = time.monotonic()
+        reason: str = "failed"
+        self._tell(lambda callback: callback.on_start(self.run_dir, self.step, self.config.max_steps))
+        try:
+            with stop_on_signals() as request:
+                reason = self._loop(lambda: request.requested)
+        finally:
+            self._tell(lambda callback: callback.on_end(self.step, reason))
+        return TrainingResult(step=self.step, reason=reason, metrics=self._last_line)
+
+    def _loop(self, stop_requested: Callable[[], bool]) -> StopReason:
+        config = self.config
+        saved_step = self.step
+        reason: StopReason | None = "finished" if self.step >= config.max_steps else None
+        self._module.train()
+        while reason is None:
+            self._make_step()
+            self._tell(lambda callback: callback.on_step(self.step))
+            last = self.step >= config.max_steps
+            stop, out_of_time, save_due = self._agree(
+                stop_requested(),
+                bool(config.max_seconds) and time.monotonic() - self._started >= config.max_seconds,
+                bool(config.save_every_seconds) and time.monotonic() - self._saved_at >= config.save_every_seconds,
+            )
+            reason = "finished" if last else "interrupted" if stop else "out of time" if out_of_time else None
+            if self.step % config.log_every_steps == 0 or reason:
+                self._log()
+            save_due = save_due or bool(config.save_every_steps and self.step % config.save_every_steps == 0)
+            if (save_due or reason) and saved_step < self.step:
+                self._save()
+                saved_step = self.step
+            if config.eval_every_steps and (self.step % config.eval_every_steps == 0 or last):
+                self._evaluate()
+        return reason
+
+    def _make_step(self) -> None:
+        """Make one optimizer step on the next `gradient_accumulation` batches of the stream."""
+        config = self.config
+        batches = list(self._take_batches())
+        weights = [float(self.task.batch_weight(batch)) for _, batch in batches]
+        total = self._sum_over_processes(sum(weights))
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        for (index, batch), weight in zip(batches, weights, strict=True):
+            # A function of (seed, step, batch) alone: no interruption, evaluation or process can change the noise.
+            torch.manual_seed(int(make_generator(config.seed, "step", self.step, index).integers(2**63)))
+            with self._gradients_stay_here(index < config.gradient_accumulation - self._world):
+                loss, metrics = self._loss(send_to_device(batch, self.device, non_blocking=True))
+                # DDP and FSDP average over processes, hence the factor: the sum of weighted losses is what counts.
+                self._accelerator.backward(loss * (weight * self._world / total))
+            self._window.add({"loss": loss, **metrics}, weight, self.task.num_tokens(batch))
+        norm = self._accelerator.clip_grad_norm_(self._parameters, config.gradient_clip or math.inf)
+        rate = self._learning_rate()
+        set_learning_rate(self._optimizers, rate)
+        for optimizer in self._optimizers:
+            optimizer.step()
+        if self._average:
+            self._average.update(self.step)
+        self._window.end_step(norm.full_tensor() if hasattr(norm, "full_tensor") else norm, rate)
+        self.step += 1
+
+    def _gradients_stay_here(self, active: bool) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which gradients are not summed over processes: another batch of the step follows."""
+        return self._accelerator.no_sync(self._loss) if active else contextlib.nullcontext()
+
+    def _take_batches(self) -> Iterator[tuple[int, Any]]:
+        """Yield this process's batches of a step, each with its index in the step."""
+        skip = getattr(self.stream, "skip", None)
+        for index in range(self.config.gradient_accumulation):
+            mine = index % self._world == self._rank
+            try:
+                if not mine and skip:
+                    skip()
+                    continue
+                batch = next(self.stream)
+            except StopIteration as error:
+                raise InputError(f"the stream of batches ended in step {self.step}; expected an endless one") from error
+            if mine:
+                yield index, batch
+
+    def _learning_rate(self) -> float:
+        config = self.config
+        return learning_rate_at(
+            self.step,
+            schedule=config.schedule,
+            peak=config.learning_rate,
+            min_ratio=config.min_learning_rate_ratio,
+            warmup_steps=config.warmup_steps,
+            max_steps=config.max_steps,
+            decay_steps=round(config.decay_ratio * config.max_steps),
+        )
+
+    def _sum_over_processes(self, value: float) -> float | Tensor:
+        if self._world == 1:
+            return value or 1.0
+        total = torch.tensor(value, device=self.device)
+        torch.distributed.all_reduce(total)
+        return torch.where(total == 0, torch.ones_like(total), total)
+
+    def _agree(self, stop: bool, out_of_time: bool, save_due: bool) -> list[bool]:
+        """Return what all processes do: stop if any was asked to, and the first one's clock counts."""
+        flags = [stop, out_of_time and self._rank == 0, save_due and self._rank == 0]
+        if self._world == 1:
+            return flags
+        if self.device.type != "cpu" and self.step % 8:  # reading the answer would stall the device every step
+            return [False, False, False]
+        votes = torch.tensor(flags, dtype=torch.int32, device=self.device)
+        torch.distributed.all_reduce(votes, op=torch.distributed.ReduceOp.MAX)
+        return [bool(vote) for vote in votes.tolist()]
+
+    def _log(self) -> None:
+        means, tokens, steps, seconds = self._window.close(gather_object if self._world > 1 else list)
+        line = means | {"seconds": self._seconds(), "steps_per_second": steps / seconds}
+        if tokens:
+            line["tokens_per_second"] = tokens / seconds
+        self._require_finite(line)
+        self._last_line = line
+        self._tell(lambda callback: callback.on_log(self.step, line))
+
+    def _require_finite(self, line: dict[str, float]) -> None:
+        for name in ("loss", "gradient_norm"):
+            if not math.isfinite(line[name]):
+                raise DivergenceError(
+                    f"{name} is {line[name]} at step {self.step}; start another run with a lower "
+                    f"learning_rate (now {self.config.learning_rate:g}) or more warmup_steps (now {self.config.warmup_steps})"
+                )
+
+    def _evaluate(self) -> None:
+        """Evaluate with the published weights; sharded models need all processes, others only the first."""
+        began = time.monotonic()
+        main = self._accelerator.is_main_process
+        if main or any(hasattr(parameter, "device_mesh") for parameter in self._parameters):
+            folder = self.run_dir / "evaluation" / f"step_{self.step:08d}"
+            if main:
+                folder.mkdir(parents=True, exist_ok=True)
+            self._module.eval()
+            published = self._average.applied() if self._average else contextlib.nullcontext()
+            bf16 = self.config.precision == "bf16"
+            with published, torch.no_grad(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
+                metrics = {name: float(value) for name, value in self.task.evaluate(self.step, folder).items()}
+            self._module.train()
+            if main and not any(folder.iterdir()):
+                folder.rmdir()
+            self._tell(lambda callback: callback.on_evaluate(self.step, metrics))
+        self._accelerator.wait_for_everyone()
+        self._window.start += time.monotonic() - began
+
+    def _save(self) -> None:
+        began = time.monotonic()
+        if self._window.steps:
+            means, *_ = self._window.peek(gather_object if self._world > 1 else list)
+            self._require_finite(means)
+        tensors = {
+            "model": {name: whole_tensor(value) for name, value in module_tensors(self._module).items()},
+            "optimizer": optimizer_tensors(self._module, self._optimizers, whole_tensor),
+        }
+        if self._average:
+            tensors["average"] = {name: whole_tensor(value) for name, value in self._average.tensors.items()}
+        if self._accelerator.is_main_process:
+            state = {
+                "step": self.step,
+                "seconds": self._seconds(),
+                "stream": self.stream.state_dict(),
+                "must_agree": self._must_agree(),
+            }
+            folder = save_checkpoint(
+                self.run_dir, step=self.step, tensors=tensors, state=state, keep_last=self.config.keep_last
+            )
+            publish_weights(
+                self.run_dir, folder, tensors["model"] | tensors.get("average", {}), linked=not self._average
+            )
+            self._tell(lambda callback: callback.on_save(self.step, folder))
+        self._accelerator.wait_for_everyone()
+        self._saved_at = time.monotonic()
+        self._window.start += self._saved_at - began
+
+    def _restore(self) -> None:
+        checkpoint = require_checkpoint(self.run_dir)
+        require_same(checkpoint, checkpoint.state["must_agree"], self._must_agree())
+        where = str(checkpoint.folder)
+        copy_tensors(module_tensors(self._module), checkpoint.tensors("model"), where)
+        load_optimizer_tensors(self._module, self._optimizers, checkpoint.tensors("optimizer"), place_like)
+        if self._average:
+            copy_tensors(self._average.tensors, checkpoint.tensors("average"), where)
+        self.stream.load_state_dict(checkpoint.state["stream"])
+        self.step = checkpoint.step
+        self._seconds_before = float(checkpoint.state["seconds"])
+
+    def _must_agree(self) -> dict[str, Any]:
+        settings = {name: value for name, value in to_json(self.config).items() if name not in _MAY_CHANGE}
+        return {**self.task.fingerprint(), "trainer": settings}
+
+    def _make_run_dir(self) -> None:
+        try:
+            self.run_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(f"{self.run_dir}: cannot be made ({error.strerror}); choose another --out") from error
+        self.task.write_run_files(self.run_dir)
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._started
+
+    def _tell(self, what: Callable[[Callback], None]) -> None:
+        if self._accelerator.is_main_process:
+            for callback in self._callbacks:
+                what(callback)
+
+
+def _make_accelerator(config: TrainerConfig) -> Accelerator:
+    ddp = DistributedDataParallelKwargs(find_unused_parameters=config.find_unused_parameters)
+    return Accelerator(kwargs_handlers=[ddp])
