@@ -1,0 +1,102 @@
+"""One embedding table for a vocabulary of several kinds of tokens.
+
+Ids lie in spans in the order text, markers, numbers, image codes. Only the four counts are known
+here: what an id means is the vocabulary's business.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trilingua.core.errors import ConfigError
+
+NumberEncoding = Literal["learned+sinusoid", "learned", "sinusoid"]
+
+
+def sinusoid_table(count: int, dim: int) -> Float[Tensor, "count dim"]:
+    """Return sines (even channels) and cosines (odd channels) of `index / 10000^(2 floor(channel / 2) / dim)`.
+
+    Every row has a root mean square of sqrt(1/2). Source: Kyvo, section 3 (index, not value, is encoded).
+    """
+    channels = torch.arange(dim, dtype=torch.float64)
+    angles = torch.arange(count, dtype=torch.float64)[:, None] / 10_000 ** (2 * (channels // 2) / dim)
+    return torch.where(channels % 2 == 0, angles.sin(), angles.cos()).float()
+
+
+class UnifiedEmbedding(nn.Module):
+    """Text and marker tables, numbers by learned and fixed rows, image codes by frozen code vectors and a projector.
+
+    `table()` is the whole embedding as one matrix; training, decoding and export all go through it, so
+    that they cannot disagree.
+
+    Differs: the published code draws markers and numbers from N(0, 1) and adds sines and cosines of
+    that size, far above Llama's embedding scale (about 0.02); here every kind of row starts at `std`.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_text: int,
+        num_markers: int,
+        num_numbers: int,
+        num_image_codes: int,
+        image_code_dim: int,
+        dim: int,
+        number_encoding: NumberEncoding = "learned+sinusoid",
+        std: float = 0.02,
+    ) -> None:
+        """Args: the four counts in the order of their spans; std: root mean square of a fresh row's entries."""
+        super().__init__()
+        self.std = std
+        self.counts = (num_text, num_markers, num_numbers, num_image_codes)
+        self.text = nn.Parameter(torch.randn(num_text, dim) * std)
+        self.markers = nn.Parameter(torch.randn(num_markers, dim) * std)
+        # Two parts share the scale, so that their sum has it.
+        part = std / math.sqrt(2) if number_encoding == "learned+sinusoid" else std
+        self.numbers = nn.Parameter(torch.randn(num_numbers, dim) * part) if "learned" in number_encoding else None
+        fixed = sinusoid_table(num_numbers, dim) * (part * math.sqrt(2)) if "sinusoid" in number_encoding else None
+        self.register_buffer("number_sinusoid", fixed)
+        self.number_sinusoid: Tensor | None
+        self.register_buffer("codebook", torch.zeros(num_image_codes, image_code_dim))
+        self.codebook: Tensor
+        self.projector = nn.Parameter(torch.randn(dim, image_code_dim) * (std / math.sqrt(max(image_code_dim, 1))))
+
+    @torch.no_grad()
+    def set_codebook(self, codebook: Float[Tensor, "code code_dim"]) -> None:
+        """Install the frozen code vectors of the image tokenizer; the projector is scaled so that rows start at `std`.
+
+        Raises:
+            ConfigError: the codebook has another shape than the configuration says.
+        """
+        if codebook.shape != self.codebook.shape:
+            raise ConfigError(
+                f"codebook: shape {tuple(codebook.shape)}; the decoder was built for {tuple(self.codebook.shape)}; "
+                "use the image tokenizer that the configuration names"
+            )
+        self.codebook.copy_(codebook)
+        if codebook.numel():
+            size = functional.linear(self.codebook, self.projector).square().mean().sqrt()
+            if size > 0:
+                self.projector.mul_(self.std / size)
+
+    def table(self) -> Float[Tensor, "vocab dim"]:
+        """Return the embedding of every id, in id order."""
+        numbers: Tensor | None = self.numbers
+        if self.number_sinusoid is not None:
+            numbers = self.number_sinusoid if numbers is None else numbers + self.number_sinusoid
+        assert numbers is not None
+        with torch.autocast(self.text.device.type, enabled=False):
+            parts = [self.text, self.markers, numbers]
+            if self.codebook.shape[0]:
+                parts.append(functional.linear(self.codebook, self.projector))
+            return torch.cat(parts)
+
+    def forward(
+        self, ids: Int[Tensor, "batch seq"], table: Float[Tensor, "vocab dim"] | None = None
+    ) -> Float[Tensor, "batch seq dim"]:
+        """Return each id's row; `table` is an earlier `table()`, for callers that fold once and read often."""
+        return functional.embedding(ids, self.table() if table is None else table)

@@ -1,0 +1,63 @@
+"""The unified table: spans in order, each kind of row at one scale, frozen parts frozen."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from trilingua.core.errors import ConfigError
+from trilingua.nn.embeddings import UnifiedEmbedding, sinusoid_table
+
+
+def make(number_encoding: str = "learned+sinusoid") -> UnifiedEmbedding:
+    torch.manual_seed(0)
+    embedding = UnifiedEmbedding(
+        num_text=50,
+        num_markers=5,
+        num_numbers=21,
+        num_image_codes=40,
+        image_code_dim=8,
+        dim=64,
+        number_encoding=number_encoding,  # type: ignore[arg-type]
+        std=0.05,
+    )
+    embedding.set_codebook(torch.randn(40, 8) * 3)
+    return embedding
+
+
+def test_sinusoid_equals_the_formula() -> None:
+    table = sinusoid_table(4, 6)
+    for index in range(4):
+        for channel in range(6):
+            angle = torch.tensor(index / 10_000 ** (2 * (channel // 2) / 6))
+            expected = angle.sin() if channel % 2 == 0 else angle.cos()
+            torch.testing.assert_close(table[index, channel], expected)
+
+
+@pytest.mark.parametrize("number_encoding", ["learned+sinusoid", "learned", "sinusoid"])
+def test_every_kind_of_row_starts_at_one_scale(number_encoding: str) -> None:
+    spans = make(number_encoding).table().split([50, 5, 21, 40])
+    for span in spans:
+        assert span.square().mean().sqrt().item() == pytest.approx(0.05, rel=0.15)
+
+
+def test_forward_reads_the_table_and_spans_stand_in_order() -> None:
+    embedding = make()
+    ids = torch.randint(0, 116, (3, 11))
+    assert torch.equal(embedding(ids), embedding.table()[ids])
+    assert torch.equal(embedding(torch.tensor([[2]]))[0, 0], embedding.text[2])
+    assert torch.equal(embedding(torch.tensor([[52]]))[0, 0], embedding.markers[2])
+    image_row = functional.linear(embedding.codebook[7], embedding.projector)
+    torch.testing.assert_close(embedding(torch.tensor([[50 + 5 + 21 + 7]]))[0, 0], image_row)
+
+
+def test_codebook_and_sinusoid_are_frozen_and_saved() -> None:
+    embedding = make()
+    assert {name for name, _ in embedding.named_parameters()} == {"text", "markers", "numbers", "projector"}
+    assert {"codebook", "number_sinusoid"} <= set(embedding.state_dict())
+    embedding.table().sum().backward()
+    assert embedding.projector.grad is not None
+
+
+def test_errors_name_the_value() -> None:
+    with pytest.raises(ConfigError, match=r"codebook: shape \(3, 8\); the decoder was built for \(40, 8\)"):
+        make().set_codebook(torch.zeros(3, 8))
