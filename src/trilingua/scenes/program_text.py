@@ -1,0 +1,82 @@
+"""Programs as short text: one word a node, in postfix order, so that a language model can write them.
+
+`scene filter_color:red unique relate:left filter_shape:cube count` reads: each word takes its inputs
+from a stack and puts its result there. No brackets, no indices, one text per tree. Parsing gives a
+result with a reason, never an exception: the text may be a model's.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from trilingua.core.errors import InputError
+from trilingua.scenes.functions import ANSWER_TYPES, PROGRAM_WORDS
+from trilingua.scenes.programs import Program, check_program, node_parts
+
+MAX_PROGRAM_WORDS = 256
+"""Longer programs are refused: CLEVR's longest has fewer than 30 words, and shared nodes are written twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedProgram:
+    """What reading a program's text gave."""
+
+    program: Program | None = None
+    """The nodes in the order of the words; None where there is a problem."""
+    problem: str | None = None
+    """One line that says which word is wrong and why; None where there is a program."""
+
+
+def program_to_text(program: Any) -> str:
+    """Return the program's text: its words in postfix order, with one space between them.
+
+    `program_from_text` reads back a program that gives the same answer on every scene, and the very
+    same nodes if they stood in postfix order with none shared, as ours do.
+
+    Raises:
+        InputError: the program is ill-formed or ill-typed, or its text would be too long.
+    """
+    problem = check_program(program)
+    if problem:
+        raise InputError(problem)
+    # Words of each node with all that it needs; sharing can double them at each step, hence the limit.
+    texts: list[list[str]] = []
+    for node in program:
+        name, inputs, values = node_parts(node)
+        if 1 + sum(len(texts[item]) for item in inputs) > MAX_PROGRAM_WORDS:
+            raise InputError(f"program: its text has more than {MAX_PROGRAM_WORDS} words; give a shorter program")
+        words = [word for item in inputs for word in texts[item]]
+        texts.append([*words, f"{name}:{values[0]}" if values else name])
+    return " ".join(texts[-1])
+
+
+def program_from_text(text: str) -> ParsedProgram:
+    """Read a program from its text; any white space separates words.
+
+    Never raises on a string: `problem` names the first word that cannot stand where it stands.
+    """
+    words = text.split()
+    if not words:
+        return ParsedProgram(problem="program: has no words; expected at least 'scene exist'")
+    if len(words) > MAX_PROGRAM_WORDS:
+        return ParsedProgram(problem=f"program: has {len(words)} words; allowed are at most {MAX_PROGRAM_WORDS}")
+    program: Program = []
+    stack: list[int] = []
+    types: list[str] = []
+    for index, text_word in enumerate(words):
+        where = f"program, word {index + 1}: {text_word!r}"
+        word = PROGRAM_WORDS.get(text_word)
+        if word is None:
+            return ParsedProgram(problem=f"{where} is no word of the catalogue")
+        taken = stack[len(stack) - word.arity :] if len(stack) >= word.arity else []
+        found = tuple(types[item] for item in taken)
+        if found != word.function.inputs:
+            have = " ".join(types[item] for item in stack) or "nothing"
+            return ParsedProgram(problem=f"{where} expects {' '.join(word.function.inputs)} before it, found {have}")
+        stack[len(stack) - word.arity :] = [index]
+        types.append(word.function.output)
+        value_inputs = [] if word.value is None else [word.value]
+        program.append({"type": word.function.name, "inputs": taken, "value_inputs": value_inputs})
+    if len(stack) != 1 or types[-1] not in ANSWER_TYPES:
+        left = " ".join(types[item] for item in stack)
+        return ParsedProgram(problem=f"program: ends with {left}; expected exactly one of {', '.join(ANSWER_TYPES)}")
+    return ParsedProgram(program=program)
