@@ -1,0 +1,57 @@
+"""A picture's view (camera and lights) inside its scene's JSON, so that any picture can be drawn again.
+
+The view is the field `view` beside CLEVR's own fields; a program that does not know it reads the file
+as an ordinary CLEVR scene. This module knows the field's form and nothing of how a view is chosen.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+from trilingua.core.errors import InputError
+from trilingua.data.renderers.protocol import View
+from trilingua.scenes.scene import Scene
+
+VIEW_FIELD = "view"
+
+
+def view_to_json(view: View) -> dict[str, list[float]]:
+    """Return the view as a JSON value: one 3-vector in world metres for the camera and for each light."""
+    return {name: list(vector) for name, vector in dataclasses.asdict(view).items()}
+
+
+def view_from_json(value: Any, *, where: str = "view") -> View:
+    """Check a JSON value that `view_to_json` made and return the view.
+
+    Raises:
+        InputError: a light or the camera is missing, unknown, or not three finite numbers.
+    """
+    names = [field.name for field in dataclasses.fields(View)]
+    if not isinstance(value, dict) or sorted(value) != sorted(names):
+        found = ", ".join(sorted(value)) if isinstance(value, dict) else type(value).__name__
+        raise InputError(f"{where}: expected the fields {', '.join(names)}; got {found or 'none'}")
+    for name in names:
+        vector = value[name]
+        if not (isinstance(vector, list) and len(vector) == 3 and all(_is_finite_number(item) for item in vector)):
+            raise InputError(f"{where}.{name}: expected three finite numbers, got {vector!r}")
+    return View(**{name: tuple(float(item) for item in value[name]) for name in names})
+
+
+def view_of(scene: Scene, *, where: str = "scene") -> View:
+    """Return the view that `scene` was drawn from.
+
+    Raises:
+        InputError: the scene records no view, as CLEVR's own files do not.
+    """
+    if VIEW_FIELD not in scene.extra:
+        raise InputError(f"{where}: has no field {VIEW_FIELD!r}; only scenes of `trilingua data clevr` can be redrawn")
+    return view_from_json(scene.extra[VIEW_FIELD], where=f"{where}: {VIEW_FIELD}")
+
+
+def with_view(scene: Scene, view: View) -> Scene:
+    """Return `scene` with `view` recorded in it."""
+    return scene.replace(extra={**scene.extra, VIEW_FIELD: view_to_json(view)})
+
+
+def _is_finite_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
