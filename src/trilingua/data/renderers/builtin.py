@@ -1,0 +1,228 @@
+"""The built-in renderer: CLEVR's studio by analytic ray casting, on CPU or CUDA.
+
+Packs a scene and a view into the rows that `raytrace.py` draws. It needs no graphics system and no random
+numbers: equal arguments give equal bytes.
+"""
+
+import math
+
+import numpy as np
+import warp as wp
+from jaxtyping import Float32, Int16, Int32
+
+from trilingua.core.errors import ConfigError, InputError
+from trilingua.data.renderers import raytrace
+from trilingua.data.renderers.protocol import Rendering, View
+from trilingua.data.renderers.views import camera_for_view
+from trilingua.geometry.cameras import Camera
+from trilingua.scenes.palette import COLORS, HALF_SIZES
+from trilingua.scenes.scene import Scene
+
+_KINDS = {"cube": int(raytrace.CUBE), "sphere": int(raytrace.SPHERE), "cylinder": int(raytrace.CYLINDER)}
+_MATERIALS = {"rubber": int(raytrace.RUBBER), "metal": int(raytrace.METAL)}
+_BOUND_PER_SIZE = {"cube": math.sqrt(3.0), "sphere": 1.0, "cylinder": math.sqrt(2.0)}
+
+# Edge in metres, and radiance times area, of the square lamps. Source: CLEVR generator, `base_scene.blend`.
+_KEY, _FILL, _BACK = (0.5, 25.0), (0.5, 7.5), (1.0, 12.5)
+# The sun's direction, the irradiance of a surface that faces it, and the sine of its apparent radius.
+_SUN_DIRECTION, _SUN_IRRADIANCE, _SUN_RADIUS = (0.41449565, -0.19458349, 0.88900542), 0.45, 0.0995
+
+# The floor's profile along its axis: metres along the axis, metres up.
+_FLOOR_AXIS = (-0.9032076597, 0.4292037785, 0.0)
+_FLOOR_ACROSS = (0.4292037785, 0.9032076597, 0.0)
+_FLOOR_START, _FLOOR_SIDES = -9.546, (-26.58, 29.9)
+_FLOOR = (
+    (5.12, 0.0), (6.118, 0.022), (7.047, 0.06), (7.909, 0.105), (8.71, 0.163), (9.451, 0.23), (10.136, 0.307),
+    (10.769, 0.396), (11.353, 0.499), (11.891, 0.62), (12.385, 0.761), (12.839, 0.925), (13.256, 1.115),
+    (13.639, 1.331), (13.989, 1.578), (14.31, 1.858), (14.604, 2.174), (14.874, 2.528), (15.121, 2.924),
+    (15.559, 3.854), (15.934, 4.989), (16.262, 6.358), (16.556, 7.991), (16.831, 9.92), (17.229, 13.444),
+    (17.641, 17.832), (18.091, 23.215),
+)  # fmt: skip
+
+
+class BuiltinRenderer:
+    """Draws scenes with warp kernels, which are compiled once and kept on disk.
+
+    Args:
+        samples_per_pixel: rays at pixels where surfaces meet or shine; even surfaces always get one. 1 to 256.
+        shadow_samples: rays to each lamp from points in half shadow; default twice `samples_per_pixel`, at least 8.
+        device: `cpu`, or `cuda` with an optional number.
+
+    Raises:
+        ConfigError: a number of samples out of range, or a device that is not there.
+    """
+
+    name = "builtin"
+
+    def __init__(self, *, samples_per_pixel: int = 8, shadow_samples: int | None = None, device: str = "cpu") -> None:
+        for label, value in (("samples_per_pixel", samples_per_pixel), ("shadow_samples", shadow_samples)):
+            if value is not None and not 1 <= value <= 256:
+                raise ConfigError(f"{label}: {value} is out of range; allowed is 1 to 256")
+        self.samples_per_pixel = samples_per_pixel
+        self.shadow_samples = max(8, 2 * samples_per_pixel) if shadow_samples is None else shadow_samples
+        self._device = _find_device(device)
+        self._ground = _build_ground(self._device)
+
+    def render(self, scene: Scene, view: View, *, width: int = 320, height: int = 240) -> Rendering:
+        """Draw `scene` from `view`. Equal arguments give equal bytes.
+
+        Args:
+            scene: objects of any number; one without a rotation is drawn unturned.
+            view: camera and lamps.
+            width: of the picture, in pixels.
+            height: of the picture, in pixels.
+
+        Raises:
+            InputError: an object has a word that this renderer cannot draw.
+        """
+        camera = camera_for_view(view, width=width, height=height)
+        rows = _pack_objects(scene)
+        objects = self._array(rows, float)
+        boxes = self._array(_pixel_boxes(rows, camera), int)
+        lens = _build_lens(camera)
+        index, depth = self._find(objects, boxes, lens, camera, far=1000.0)
+        image = wp.empty((height, width, 3), dtype=wp.uint8, device=self._device)
+        wp.launch(
+            raytrace.shade,
+            (height, width),
+            inputs=[
+                objects,
+                boxes,
+                self._array(_pack_lamps(view), float),
+                self._ground,
+                lens,
+                index,
+                self.samples_per_pixel,
+                self.shadow_samples,
+                image,
+            ],
+            device=self._device,
+        )
+        return Rendering(image=image.numpy(), object_index=index.numpy(), depth=depth.numpy())
+
+    def find_objects(
+        self, scene: Scene, view: View, *, width: int = 320, height: int = 240
+    ) -> Int16[np.ndarray, "height width"]:
+        """Return the index of the object at each pixel's centre, -1 for the ground, without drawing."""
+        camera = camera_for_view(view, width=width, height=height)
+        rows = _pack_objects(scene)
+        boxes = self._array(_pixel_boxes(rows, camera), int)
+        index, _ = self._find(self._array(rows, float), boxes, _build_lens(camera), camera, far=0.0)
+        return index.numpy()
+
+    def count_visible_pixels(self, scene: Scene, view: View, *, width: int = 320, height: int = 240) -> list[int]:
+        """Return for each object of `scene` how many pixels show it."""
+        index = self.find_objects(scene, view, width=width, height=height)
+        return np.bincount(index.ravel() + 1, minlength=len(scene.objects) + 1)[1:].tolist()
+
+    def _find(
+        self, objects: wp.array, boxes: wp.array, lens: raytrace.Lens, camera: Camera, *, far: float
+    ) -> tuple[wp.array, wp.array]:
+        shape = (camera.height, camera.width)
+        index = wp.empty(shape, dtype=wp.int16, device=self._device)
+        depth = wp.empty(shape, dtype=float, device=self._device)
+        wp.launch(
+            raytrace.find_objects,
+            shape,
+            inputs=[objects, boxes, self._ground, lens, far, index, depth],
+            device=self._device,
+        )
+        return index, depth
+
+    def _array(self, values: np.ndarray, dtype: type) -> wp.array:
+        return wp.array(values, dtype=dtype, device=self._device)
+
+
+def _find_device(name: str) -> str:
+    wp.config.log_level = wp.LOG_ERROR
+    try:
+        return str(wp.get_device(name))
+    except Exception as error:
+        known = ", ".join(str(device) for device in wp.get_devices())
+        raise ConfigError(f"device {name!r}: not available; this machine has {known}") from error
+
+
+def _pack_objects(scene: Scene) -> Float32[np.ndarray, "object column"]:
+    rows = np.zeros((len(scene.objects), raytrace.OBJECT_COLUMNS), np.float32)
+    for index, item in enumerate(scene.objects):
+        try:
+            size = HALF_SIZES[item.size]
+            color = COLORS[item.color]
+            kind = _KINDS[item.shape]
+            material = _MATERIALS[item.material]
+        except KeyError as error:
+            raise InputError(
+                f"objects[{index}]: {error.args[0]!r} cannot be drawn; allowed are "
+                f"{', '.join([*HALF_SIZES, *COLORS, *_MATERIALS, *_KINDS])}"
+            ) from None
+        angle = math.radians(item.rotation_degrees or 0.0)
+        # CLEVR's renderer takes value / 255 as linear light.
+        red, green, blue = (value / 255.0 for value in color)
+        x, y, _ = item.location
+        # What stands on the ground is drawn on the ground, whatever height a model wrote.
+        rows[index] = (x, y, size, size, math.cos(angle), math.sin(angle), red, green, blue, kind, material,
+                       size * _BOUND_PER_SIZE[item.shape])  # fmt: skip
+    return rows
+
+
+def _pixel_boxes(rows: Float32[np.ndarray, "object column"], camera: Camera) -> Int32[np.ndarray, "object 4"]:
+    """Return first and last column, first and last row of the pixels that may show each object."""
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+    reach = np.repeat(rows[:, 11:12], 3, axis=1)
+    reach[:, 2] = rows[:, 3]
+    points = rows[:, None, :3] + corners * reach[:, None, :]
+    places = camera.project(points)
+    low = np.floor(places[..., :2].min(axis=1)) - 1
+    high = np.ceil(places[..., :2].max(axis=1)) + 1
+    # A box that reaches behind the camera has no bounded image.
+    behind = (places[..., 2] < 1e-2).any(axis=1)
+    low[behind], high[behind] = -1, 2**30
+    boxes = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=-1)
+    return np.clip(boxes, -(2**30), 2**30).astype(np.int32)
+
+
+def _pack_lamps(view: View) -> Float32[np.ndarray, "lamp column"]:
+    rows = np.zeros((4, raytrace.LAMP_COLUMNS), np.float32)
+    square = ((view.key_light, *_KEY), (view.fill_light, *_FILL), (view.back_light, *_BACK))
+    for row, (place, edge, power) in zip(rows, square, strict=False):
+        row[:3] = place
+        row[3:9] = _half_edges(np.asarray(place), edge / 2)
+        row[9] = power
+    rows[3, :3] = _SUN_DIRECTION
+    # A square of the disc's area stands for the sun's disc.
+    rows[3, 3:9] = _half_edges(np.asarray(_SUN_DIRECTION), _SUN_RADIUS * math.sqrt(math.pi) / 2)
+    rows[3, 9] = _SUN_IRRADIANCE
+    return rows
+
+
+def _half_edges(facing: np.ndarray, half: float) -> np.ndarray:
+    """Return two half edges of a level square that faces the origin, one after the other."""
+    level = np.cross((0.0, 0.0, 1.0), facing)
+    level = level / np.linalg.norm(level) if np.linalg.norm(level) > 1e-9 else np.array([1.0, 0.0, 0.0])
+    upright = np.cross(facing / np.linalg.norm(facing), level)
+    return np.concatenate([level, upright]) * half
+
+
+def _build_lens(camera: Camera) -> raytrace.Lens:
+    lens = raytrace.Lens()
+    lens.position = wp.vec3(*camera.position)
+    lens.right = wp.vec3(*camera.rotation[:, 0])
+    lens.up = wp.vec3(*camera.rotation[:, 1])
+    lens.forward = wp.vec3(*-camera.rotation[:, 2])
+    lens.focal = camera.focal_length
+    lens.width = camera.width
+    lens.height = camera.height
+    return lens
+
+
+def _build_ground(device: str) -> raytrace.Ground:
+    places, heights = np.array(_FLOOR).T
+    ground = raytrace.Ground()
+    ground.axis = wp.vec3(*_FLOOR_AXIS)
+    ground.across = wp.vec3(*_FLOOR_ACROSS)
+    ground.start = _FLOOR_START
+    ground.side_low, ground.side_high = _FLOOR_SIDES
+    ground.places = wp.array(places, dtype=float, device=device)
+    ground.heights = wp.array(heights, dtype=float, device=device)
+    ground.slopes = wp.array(np.gradient(heights, places), dtype=float, device=device)
+    return ground
