@@ -44,7 +44,7 @@ class DecoderConfig:
     num_kv_heads: int = 8
     """Key and value heads."""
     head_dim: int = 32
-    """Channels of a head, even. On CPU the softmax dominates long rows: few wide heads are faster than many narrow."""
+    """Channels of a head, even."""
     hidden_dim: int = 704
     """Width inside the feed-forward blocks."""
     rope_theta: float = 10_000.0

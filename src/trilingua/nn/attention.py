@@ -38,10 +38,9 @@ def plan_attention(
         return AttentionPlan(mask=None, is_causal=is_causal, ranges=None)
     if mask.device.type != "cpu":
         return AttentionPlan(mask=mask, is_causal=False, ranges=None)
-    ranges = None
     if mask.shape[2] > _CHUNK:
-        ranges = _key_ranges(mask)
-    return AttentionPlan(mask=additive_mask(mask, dtype), is_causal=False, ranges=ranges)
+        return AttentionPlan(mask=additive_mask(mask, torch.float32), is_causal=False, ranges=_key_ranges(mask))
+    return AttentionPlan(mask=additive_mask(mask, dtype), is_causal=False, ranges=None)
 
 
 def _key_ranges(mask: Bool[Tensor, "batch 1 seq key"]) -> Int[Tensor, "batch chunk 2"]:
@@ -58,17 +57,20 @@ def ranged_attention(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Attention of each chunk of queries over its own key range: equals masked attention, and skips what is hidden.
 
+    Computes in float32 whatever the inputs' type: on such small products the CPU's bfloat16 kernels are slower.
+
     Args:
         query: `[batch head seq head_dim]`.
         key: as `query`.
         value: as `query`.
-        mask: additive, `[batch 1 seq seq]`.
+        mask: additive, `[batch 1 seq seq]`, float32.
         ranges: as `AttentionPlan.ranges`; every allowed pair must lie inside.
 
     Returns:
-        The output, shaped and laid out like `query`, and the log of the softmax's denominators.
+        The output, shaped, laid out and typed like `query`, and the log of the softmax's denominators.
     """
     batch, heads, seq, dim = query.shape
+    dtype, query, key, value = query.dtype, query.float(), key.float(), value.float()
     out = query.new_empty(batch, seq, heads, dim).transpose(1, 2)
     log_sums = query.new_empty(batch, seq, heads, dtype=torch.float32).transpose(1, 2)
     for row, row_ranges in enumerate(ranges.tolist()):
@@ -82,7 +84,7 @@ def ranged_attention(
             )
             out[row, :, q] = part[0]
             log_sums[row, :, q] = log_sum[0]
-    return out, log_sums
+    return out.to(dtype), log_sums
 
 
 @ranged_attention.register_fake
@@ -105,6 +107,8 @@ def _ranged_attention_backward(
     mask: torch.Tensor,
     ranges: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    dtype, grad, out = query.dtype, grad.float(), out.float()
+    query, key, value = query.float(), key.float(), value.float()
     grad_query = torch.empty_like(query)
     grad_key, grad_value = torch.zeros_like(key), torch.zeros_like(value)
     for row, row_ranges in enumerate(ranges.tolist()):
@@ -125,7 +129,7 @@ def _ranged_attention_backward(
             grad_query[one, :, q] = parts[0]
             grad_key[one, :, low:high] += parts[1]
             grad_value[one, :, low:high] += parts[2]
-    return grad_query, grad_key, grad_value
+    return grad_query.to(dtype), grad_key.to(dtype), grad_value.to(dtype)
 
 
 @_ranged_attention_backward.register_fake
@@ -195,8 +199,7 @@ class Attention(nn.Module):
             groups = self.num_heads // self.num_kv_heads
             if groups > 1:
                 keys, values = keys.repeat_interleave(groups, 1), values.repeat_interleave(groups, 1)
-            mask = plan.mask if plan.mask.dtype == queries.dtype else plan.mask.to(queries.dtype)
-            out, _ = ranged_attention(queries, keys, values, mask, plan.ranges)
+            out, _ = ranged_attention(queries, keys, values, plan.mask, plan.ranges)
         else:
             out = functional.scaled_dot_product_attention(
                 queries,
