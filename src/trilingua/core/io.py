@@ -28,6 +28,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    except FileExistsError as error:
+        raise InputError(f"{path}: cannot write here ({path.parent} is a file); choose another --out") from error
     except OSError as error:
         raise InputError(f"{path}: cannot write here ({error.strerror or error}); choose another --out") from error
     os.close(handle)

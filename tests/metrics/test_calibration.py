@@ -1,0 +1,114 @@
+import json
+
+import numpy as np
+import pytest
+
+from trilingua.core.errors import ConfigError, InputError
+from trilingua.metrics.calibration import Bin, collect_scores, compute_calibration
+from trilingua.scenes.scene import Scene, SceneObject
+
+
+def slow_error(scores, correct, num_bins):
+    """Sum over bins of their share of scores times how far accuracy and mean score are apart, bin by bin."""
+    total = 0.0
+    for index in range(num_bins):
+        low, high = index / num_bins, (index + 1) / num_bins
+        inside = [i for i, s in enumerate(scores) if low <= s < high or (index == num_bins - 1 and s == 1)]
+        if inside:
+            accuracy = sum(bool(correct[i]) for i in inside) / len(inside)
+            total += len(inside) / len(scores) * abs(accuracy - sum(scores[i] for i in inside) / len(inside))
+    return total
+
+
+@pytest.mark.parametrize("num_bins", [1, 4, 8, 16])
+def test_equal_width_equals_the_definition(num_bins):
+    stream = np.random.default_rng(num_bins)
+    scores = np.concatenate([stream.random(300), np.arange(17) / 16])  # borders of bins, 0 and 1 among them
+    correct = stream.random(317) < 0.5
+    calibration = compute_calibration(scores, correct, num_bins=num_bins)
+    assert calibration.error == pytest.approx(slow_error(scores.tolist(), correct, num_bins), abs=1e-12)
+    assert sum(item.count for item in calibration.bins) == 317
+
+
+def test_equal_mass_puts_as_many_scores_in_each_bin():
+    stream = np.random.default_rng(0)
+    scores, correct = stream.random(103) ** 4, stream.random(103) < 0.3
+    calibration = compute_calibration(scores, correct, num_bins=10, binning="mass")
+    assert sorted(item.count for item in calibration.bins) == [10] * 7 + [11] * 3
+    assert all(first.high <= second.low for first, second in zip(calibration.bins, calibration.bins[1:], strict=False))
+    ranks = np.array_split(np.sort(scores), 10)
+    assert [item.score for item in calibration.bins] == pytest.approx([float(group.mean()) for group in ranks])
+
+
+@pytest.mark.parametrize("binning", ["width", "mass"])
+def test_honest_scores_have_a_small_error_and_boastful_ones_a_large(binning):
+    stream = np.random.default_rng(1)
+    scores = stream.random(20_000)
+    correct = stream.random(20_000) < scores
+    assert compute_calibration(scores, correct, binning=binning).error < 0.02
+    assert compute_calibration(np.ones(4), np.zeros(4, dtype=bool), binning=binning).error == 1.0
+
+
+def test_bins_and_their_json():
+    calibration = compute_calibration(np.array([0.125, 0.25, 0.9]), np.array([False, True, True]), num_bins=2)
+    assert calibration.bins == (
+        Bin(low=0.0, high=0.5, count=2, score=0.1875, accuracy=0.5),
+        Bin(low=0.5, high=1.0, count=1, score=0.9, accuracy=1.0),
+    )
+    value = json.loads(json.dumps(calibration.to_json(), allow_nan=False))
+    assert (value["binning"], value["num_bins"]) == ("width", 2)
+    assert value["bins"][1] == {"low": 0.5, "high": 1.0, "count": 1, "score": 0.9, "accuracy": 1.0}
+
+
+def test_fewer_scores_than_bins_of_equal_mass():
+    calibration = compute_calibration(np.array([0.5, 0.7]), np.array([True, True]), binning="mass")
+    assert [item.count for item in calibration.bins] == [1, 1]
+    assert calibration.error == pytest.approx(0.4)
+
+
+def test_collect_scores_pairs_objects_and_leaves_out_those_without_a_score():
+    def at(x, score=None):
+        return SceneObject(
+            shape="cube", size="small", color="red", material="metal", location=(x, 0.0, 0.35), score=score
+        )
+
+    truth = Scene(objects=(at(0.0), at(1.0)))
+    predicted = Scene(objects=(at(0.1, 0.9), at(0.1, 0.4), at(1.0)))
+    scores, correct = collect_scores([predicted, Scene(objects=())], [truth, truth])
+    assert scores.tolist() == [0.9, 0.4]
+    assert correct.tolist() == [True, False]
+    assert collect_scores([predicted], [truth], threshold=0.05)[1].tolist() == [False, False]
+
+
+def test_bad_arguments_are_refused_in_words():
+    one = np.array([0.5])
+    for call, kind, text in (
+        (
+            lambda: compute_calibration(one, np.array([True]), num_bins=0),
+            ConfigError,
+            "num_bins: 0 is not allowed; give at least 1",
+        ),
+        (
+            lambda: compute_calibration(np.array([]), np.array([], dtype=bool)),
+            InputError,
+            "scores: 0 scores and 0 verdicts; expected as many of each, at least one",
+        ),
+        (
+            lambda: compute_calibration(np.array([0.5, 1.5]), np.array([True, True])),
+            InputError,
+            "scores: from 0.5 to 1.5; allowed is 0 to 1",
+        ),
+        (
+            lambda: compute_calibration(np.array([np.nan]), np.array([True])),
+            InputError,
+            "scores: from nan to nan; allowed is 0 to 1",
+        ),
+        (
+            lambda: collect_scores([], [Scene(objects=())]),
+            InputError,
+            "scenes: 0 predicted and 1 true ones; expected as many of each",
+        ),
+    ):
+        with pytest.raises(kind) as caught:
+            call()
+        assert str(caught.value) == text
