@@ -13,11 +13,11 @@ class DiscRenderer:
     def __init__(self, name="discs", *, everything_visible=False):
         self.everything_visible = everything_visible
 
-    def visible_pixels(self, scene, view, *, width=320, height=240):
+    def count_visible_pixels(self, scene, view, *, width=320, height=240):
         if self.everything_visible:
-            return np.full(len(scene.objects), width * height)
+            return [width * height] * len(scene.objects)
         index = self.render(scene, view, width=width, height=height).object_index
-        return np.array([(index == number).sum() for number in range(len(scene.objects))], dtype=np.int64)
+        return [int((index == number).sum()) for number in range(len(scene.objects))]
 
     def render(self, scene, view, *, width=320, height=240):
         camera = camera_for_view(view, width=width, height=height)

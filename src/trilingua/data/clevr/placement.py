@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 
 from trilingua.core.errors import ConfigError
 from trilingua.data.clevr.views import with_view
@@ -41,10 +41,8 @@ _HORIZONTAL = ("left", "front")  # right and behind are their opposites
 class VisibilityCounter(Protocol):
     """The part of a renderer that placement needs."""
 
-    def visible_pixels(
-        self, scene: Scene, view: View, *, width: int = 320, height: int = 240
-    ) -> Int64[np.ndarray, " object"]:
-        """Return how many pixels' centres show each object."""
+    def count_visible_pixels(self, scene: Scene, view: View, *, width: int = 320, height: int = 240) -> list[int]:
+        """Return for each object how many pixels' centres show it."""
         ...
 
 
@@ -79,7 +77,7 @@ def visible_enough(
     renderer: VisibilityCounter, scene: Scene, view: View, *, min_pixels: int = MIN_VISIBLE_PIXELS
 ) -> bool:
     """Return whether every object of `scene` shows at least `min_pixels` pixels in a picture of 320 x 240."""
-    return bool((renderer.visible_pixels(scene, view) >= min_pixels).all())
+    return min(renderer.count_visible_pixels(scene, view), default=min_pixels) >= min_pixels
 
 
 def complete_scene(objects: Sequence[SceneObject], view: View) -> Scene:
@@ -135,7 +133,8 @@ def check_object_counts(min_objects: int, max_objects: int) -> None:
     """Raise `ConfigError` unless 1 <= min_objects <= max_objects <= the schema's maximum."""
     if min_objects < 1 or max_objects > CLEVR.max_objects:
         raise ConfigError(
-            f"objects per scene: {min_objects} to {max_objects} is not allowed; give counts from 1 to {CLEVR.max_objects}"
+            f"objects per scene: {min_objects} to {max_objects} is not allowed; "
+            f"give counts from 1 to {CLEVR.max_objects}"
         )
     if min_objects > max_objects:
         raise ConfigError(f"min_objects: {min_objects} is more than max_objects {max_objects}; swap or change them")

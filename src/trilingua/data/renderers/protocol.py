@@ -5,7 +5,7 @@ view together give the same picture again.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int16, UInt8
@@ -35,6 +35,7 @@ class Rendering:
     """Distance from the camera along its axis, in metres."""
 
 
+@runtime_checkable
 class Renderer(Protocol):
     """Draws scenes; knows nothing of data sets on disk."""
 
