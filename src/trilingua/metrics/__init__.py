@@ -1,0 +1,1 @@
+"""Figures of merit. Nothing here sees a model or a tokenizer."""
