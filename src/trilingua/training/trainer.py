@@ -7,6 +7,7 @@ data set and no system.
 
 import contextlib
 import math
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, gather_object, send_to_device
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
 from trilingua.core.config import to_json
@@ -43,6 +43,13 @@ from trilingua.training.optimizers import (
     optimizer_tensors,
     set_learning_rate,
 )
+from trilingua.training.processes import (
+    any_process,
+    gather_from,
+    make_accelerator,
+    share_of_batches,
+    sum_over_processes,
+)
 from trilingua.training.task import BatchStream, TrainTask
 from trilingua.training.window import MetricsWindow
 
@@ -62,7 +69,7 @@ class TrainerConfig:
     warmup_steps: int = 100
     """Steps of linear rise; a run shorter than that is all rise."""
     schedule: Schedule = "cosine"
-    """After the warm-up: "cosine" falls; "wsd" stays, then falls over the last `decay_ratio` of the steps; "constant"."""
+    """After the warm-up: "cosine" falls, "constant" stays, "wsd" stays and then falls over the last `decay_ratio`."""
     decay_ratio: float = 0.2
     """Share of `max_steps` over which "wsd" falls; in [0, 1]."""
     optimizer: Literal["adamw", "muon"] = "adamw"
@@ -175,13 +182,9 @@ class Trainer:
         self._callbacks = [MetricsFile(), TensorBoard(), Progress()] if callbacks is None else list(callbacks)
         if config.num_threads:
             torch.set_num_threads(config.num_threads)
-        self._accelerator = _make_accelerator(config)
+        self._accelerator = make_accelerator(find_unused_parameters=config.find_unused_parameters)
         self._world, self._rank = self._accelerator.num_processes, self._accelerator.process_index
-        if config.gradient_accumulation % self._world:
-            raise ConfigError(
-                f"gradient_accumulation: {config.gradient_accumulation} batches a step cannot be dealt out to "
-                f"{self._world} processes; choose a multiple of {self._world}"
-            )
+        share_of_batches(config.gradient_accumulation, self._accelerator)
         self._module = task.modules()
         optimizers = build_optimizers(
             self._module,
@@ -193,6 +196,7 @@ class Trainer:
         self._loss, *self._wrapped = self._accelerator.prepare(_Loss(task, config.precision), *optimizers)
         self._optimizers: list[torch.optim.Optimizer] = [wrapped.optimizer for wrapped in self._wrapped]
         self._parameters = [parameter for parameter in self._module.parameters() if parameter.requires_grad]
+        self._is_sharded = any(hasattr(parameter, "device_mesh") for parameter in self._parameters)
         self._average = WeightAverage(self._module, config.ema_decay) if config.ema_decay else None
         self._window = MetricsWindow()
         self.step = 0
@@ -268,7 +272,7 @@ class Trainer:
         config = self.config
         batches = list(self._take_batches())
         weights = [float(self.task.batch_weight(batch)) for _, batch in batches]
-        total = self._sum_over_processes(sum(weights))
+        total = sum_over_processes(sum(weights), self._accelerator)
         for optimizer in self._optimizers:
             optimizer.zero_grad(set_to_none=True)
         for (index, batch), weight in zip(batches, weights, strict=True):
@@ -320,26 +324,15 @@ class Trainer:
             decay_steps=round(config.decay_ratio * config.max_steps),
         )
 
-    def _sum_over_processes(self, value: float) -> float | Tensor:
-        if self._world == 1:
-            return value or 1.0
-        total = torch.tensor(value, device=self.device)
-        torch.distributed.all_reduce(total)
-        return torch.where(total == 0, torch.ones_like(total), total)
-
     def _agree(self, stop: bool, out_of_time: bool, save_due: bool) -> list[bool]:
         """Return what all processes do: stop if any was asked to, and the first one's clock counts."""
-        flags = [stop, out_of_time and self._rank == 0, save_due and self._rank == 0]
-        if self._world == 1:
-            return flags
-        if self.device.type != "cpu" and self.step % 8:  # reading the answer would stall the device every step
-            return [False, False, False]
-        votes = torch.tensor(flags, dtype=torch.int32, device=self.device)
-        torch.distributed.all_reduce(votes, op=torch.distributed.ReduceOp.MAX)
-        return [bool(vote) for vote in votes.tolist()]
+        if self._world > 1 and self.device.type != "cpu" and self.step % 8:
+            return [False, False, False]  # reading the answer stalls the device, so not every step
+        first = self._rank == 0
+        return any_process([stop, out_of_time and first, save_due and first], self._accelerator)
 
     def _log(self) -> None:
-        means, tokens, steps, seconds = self._window.close(gather_object if self._world > 1 else list)
+        means, tokens, steps, seconds = self._window.close(self._gather)
         line = means | {"seconds": self._seconds(), "steps_per_second": steps / seconds}
         if tokens:
             line["tokens_per_second"] = tokens / seconds
@@ -347,38 +340,50 @@ class Trainer:
         self._last_line = line
         self._tell(lambda callback: callback.on_log(self.step, line))
 
+    def _gather(self, values: list[Any]) -> list[Any]:
+        return gather_from(values, self._accelerator)
+
     def _require_finite(self, line: dict[str, float]) -> None:
         for name in ("loss", "gradient_norm"):
             if not math.isfinite(line[name]):
                 raise DivergenceError(
                     f"{name} is {line[name]} at step {self.step}; start another run with a lower "
-                    f"learning_rate (now {self.config.learning_rate:g}) or more warmup_steps (now {self.config.warmup_steps})"
+                    f"learning_rate (now {self.config.learning_rate:g}) or a longer warm-up"
                 )
 
     def _evaluate(self) -> None:
         """Evaluate with the published weights; sharded models need all processes, others only the first."""
         began = time.monotonic()
-        main = self._accelerator.is_main_process
-        if main or any(hasattr(parameter, "device_mesh") for parameter in self._parameters):
+        if self._accelerator.is_main_process:
             folder = self.run_dir / "evaluation" / f"step_{self.step:08d}"
-            if main:
-                folder.mkdir(parents=True, exist_ok=True)
-            self._module.eval()
-            published = self._average.applied() if self._average else contextlib.nullcontext()
-            bf16 = self.config.precision == "bf16"
-            with published, torch.no_grad(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
-                metrics = {name: float(value) for name, value in self.task.evaluate(self.step, folder).items()}
-            self._module.train()
-            if main and not any(folder.iterdir()):
+            folder.mkdir(parents=True, exist_ok=True)
+            metrics = self._evaluate_into(folder)
+            if not any(folder.iterdir()):
                 folder.rmdir()
             self._tell(lambda callback: callback.on_evaluate(self.step, metrics))
+        elif self._is_sharded:
+            with tempfile.TemporaryDirectory() as unused:
+                self._evaluate_into(Path(unused))
         self._accelerator.wait_for_everyone()
         self._window.start += time.monotonic() - began
+
+    def _evaluate_into(self, folder: Path) -> dict[str, float]:
+        published = self._average.applied() if self._average else contextlib.nullcontext()
+        bf16 = self.config.precision == "bf16"
+        self._module.eval()
+        with published, torch.no_grad(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
+            if self._is_sharded:  # the task calls its module, not the whole loss, which would gather these weights
+                self._loss.unshard()
+            metrics = {name: float(value) for name, value in self.task.evaluate(self.step, folder).items()}
+            if self._is_sharded:
+                self._loss.reshard()
+        self._module.train()
+        return metrics
 
     def _save(self) -> None:
         began = time.monotonic()
         if self._window.steps:
-            means, *_ = self._window.peek(gather_object if self._world > 1 else list)
+            means, *_ = self._window.peek(self._gather)
             self._require_finite(means)
         tensors = {
             "model": {name: whole_tensor(value) for name, value in module_tensors(self._module).items()},
@@ -434,8 +439,3 @@ class Trainer:
         if self._accelerator.is_main_process:
             for callback in self._callbacks:
                 what(callback)
-
-
-def _make_accelerator(config: TrainerConfig) -> Accelerator:
-    ddp = DistributedDataParallelKwargs(find_unused_parameters=config.find_unused_parameters)
-    return Accelerator(kwargs_handlers=[ddp])
