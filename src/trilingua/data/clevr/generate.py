@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,13 @@ from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.io import atomic_path, digest_file, read_json, write_bytes, write_json
 from trilingua.core.random import make_generator
 from trilingua.data.clevr.instructions import generate_instructions
-from trilingua.data.clevr.placement import check_object_counts, complete_scene, sample_scene, visible_enough
+from trilingua.data.clevr.placement import (
+    VisibilityCounter,
+    check_object_counts,
+    complete_scene,
+    sample_scene,
+    visible_enough,
+)
 from trilingua.data.clevr.questions import generate_questions
 from trilingua.data.clevr.views import view_of
 from trilingua.data.renderers.load import load_renderer
@@ -135,12 +142,14 @@ class _Worker:
     out: Path
     config: ClevrConfig
     renderer: Renderer
+    counter: VisibilityCounter
+    """Counts visible pixels: the renderer, or the built-in one for a renderer that only draws."""
 
     def generator_keys(self, stage: str, index: int) -> tuple[int, str, str, int]:
         return (self.config.seed, stage, self.config.split, index)
 
     def visible(self, scene: Scene, view: View) -> bool:
-        return visible_enough(self.renderer, scene, view)
+        return visible_enough(self.counter, scene, view)
 
     def draw(self, scene: Scene, view: View, filename: str) -> None:
         image = self.renderer.render(scene, view, width=self.config.width, height=self.config.height).image
@@ -155,7 +164,10 @@ _worker: _Worker | None = None
 
 def _start_worker(out: Path, config: ClevrConfig, make_renderer: Callable[[str], Renderer]) -> None:
     global _worker
-    _worker = _Worker(out=out, config=config, renderer=make_renderer(config.renderer))
+    renderer = make_renderer(config.renderer)
+    counter = renderer if isinstance(renderer, VisibilityCounter) else load_renderer("builtin")
+    assert isinstance(counter, VisibilityCounter), "the built-in renderer counts pixels"
+    _worker = _Worker(out=out, config=config, renderer=renderer, counter=counter)
 
 
 def _this_worker() -> _Worker:
@@ -174,7 +186,7 @@ def _make_scene(index: int) -> None:
     config = worker.config
     generator = make_generator(*worker.generator_keys("scene", index))
     scene, view = sample_scene(
-        generator, worker.renderer, min_objects=config.min_objects, max_objects=config.max_objects
+        generator, worker.counter, min_objects=config.min_objects, max_objects=config.max_objects
     )
     scene = scene.replace(image_filename=filename, image_index=index, split=config.split)
     worker.draw(scene, view, filename)
@@ -197,11 +209,12 @@ def _make_instructions(start: int) -> None:
     records = []
     for index, scene in _chunk_of_scenes(worker, start):
         view = view_of(scene)
+        acceptable = partial(worker.visible, view=view)
         instructions = generate_instructions(
             scene,
             make_generator(*worker.generator_keys("instructions", index)),
             worker.config.instructions_per_scene,
-            acceptable=lambda target, view=view: worker.visible(target, view),
+            acceptable=acceptable,
         )
         for number, instruction in enumerate(instructions):
             filename = f"{_stem(worker.config, index)}_edit{number}.png"

@@ -148,17 +148,23 @@ def _place_objects(
     centres = np.zeros((0, 2))
     radii = np.zeros(0)
     for _ in range(num_objects):
-        size = CLEVR.values("size")[int(generator.integers(2))]
+        size = _choose(generator, "size")
         # All tries are drawn at once: the stream then does not depend on which of them fits.
         tries = generator.uniform(-RANGE, RANGE, size=(MAX_TRIES, 2))
         fits = _fits(tries, HALF_SIZES[size], centres, radii, axes)
         if not fits.any():
             return None
         x, y = (float(item) for item in tries[int(fits.argmax())])
-        names = {name: _choose(generator, CLEVR.values(name)) for name in ("shape", "color", "material")}
-        rotation = float(generator.uniform(0.0, 360.0))
-        location = (x, y, HALF_SIZES[size])
-        objects.append(SceneObject(size=size, location=location, rotation_degrees=rotation, **names))
+        objects.append(
+            SceneObject(
+                size=size,
+                shape=_choose(generator, "shape"),
+                color=_choose(generator, "color"),
+                material=_choose(generator, "material"),
+                rotation_degrees=float(generator.uniform(0.0, 360.0)),
+                location=(x, y, HALF_SIZES[size]),
+            )
+        )
         centres = np.vstack([centres, (x, y)])
         radii = np.append(radii, HALF_SIZES[size])
     return objects
@@ -181,5 +187,6 @@ def _fits(
     return ~too_near.any(-1)
 
 
-def _choose(generator: np.random.Generator, values: Sequence[str]) -> str:
+def _choose(generator: np.random.Generator, category: str) -> str:
+    values = CLEVR.values(category)
     return values[int(generator.integers(len(values)))]

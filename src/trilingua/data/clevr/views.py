@@ -10,7 +10,7 @@ from typing import Any
 
 from trilingua.core.errors import InputError
 from trilingua.data.renderers.protocol import View
-from trilingua.scenes.scene import Scene
+from trilingua.scenes.scene import Scene, Vector
 
 VIEW_FIELD = "view"
 
@@ -30,11 +30,7 @@ def view_from_json(value: Any, *, where: str = "view") -> View:
     if not isinstance(value, dict) or sorted(value) != sorted(names):
         found = ", ".join(sorted(value)) if isinstance(value, dict) else type(value).__name__
         raise InputError(f"{where}: expected the fields {', '.join(names)}; got {found or 'none'}")
-    for name in names:
-        vector = value[name]
-        if not (isinstance(vector, list) and len(vector) == 3 and all(_is_finite_number(item) for item in vector)):
-            raise InputError(f"{where}.{name}: expected three finite numbers, got {vector!r}")
-    return View(**{name: tuple(float(item) for item in value[name]) for name in names})
+    return View(**{name: _vector(value[name], f"{where}.{name}") for name in names})
 
 
 def view_of(scene: Scene, *, where: str = "scene") -> View:
@@ -51,6 +47,13 @@ def view_of(scene: Scene, *, where: str = "scene") -> View:
 def with_view(scene: Scene, view: View) -> Scene:
     """Return `scene` with `view` recorded in it."""
     return scene.replace(extra={**scene.extra, VIEW_FIELD: view_to_json(view)})
+
+
+def _vector(value: Any, where: str) -> Vector:
+    if not (isinstance(value, list) and len(value) == 3 and all(_is_finite_number(item) for item in value)):
+        raise InputError(f"{where}: expected three finite numbers, got {value!r}")
+    x, y, z = value
+    return float(x), float(y), float(z)
 
 
 def _is_finite_number(value: Any) -> bool:

@@ -1,0 +1,34 @@
+"""`trilingua data clevr` as a function: what it prints, and which settings reach the generator."""
+
+import json
+
+import pytest
+
+from trilingua.cli.data import clevr
+from trilingua.core.errors import ConfigError, InputError
+from trilingua.data.clevr.files import ClevrFolder
+
+
+def test_it_makes_a_folder_and_prints_its_manifest(tmp_path, capsys):
+    out = tmp_path / "data"
+    small = {"questions_per_scene": 1, "instructions_per_scene": 0, "max_objects": 3}
+    clevr(out=out, num_scenes=2, seed=4, split="val", num_workers=1, **small)
+    printed = capsys.readouterr()
+    assert printed.out == f"{out / 'manifest.json'}\n"
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["seed"], manifest["renderer"]) == (4, "builtin")
+    assert manifest["counts"] == {"scenes": 2, "images": 2, "questions": 2}
+    assert [len(scene.objects) for scene in ClevrFolder(out).scenes()] == [3, 3]
+    with pytest.raises(InputError) as error:
+        clevr(out=out, num_scenes=2, seed=5, split="val", num_workers=1, **small)
+    assert str(error.value) == f"{out}: was begun with seed 4, not 5; keep it or choose another --out"
+
+
+def test_a_bad_count_leaves_nothing_behind(tmp_path):
+    with pytest.raises(ConfigError) as error:
+        clevr(out=tmp_path / "data", num_scenes=-1)
+    assert str(error.value) == "num_scenes: -1 is not allowed; give a whole number of at least 1"
+    with pytest.raises(ConfigError) as error:
+        clevr(out=tmp_path / "data", num_scenes=1, num_workers=-2)
+    assert str(error.value) == "num_workers: -2 is not allowed; give a whole number of at least 1"
+    assert list(tmp_path.iterdir()) == []
