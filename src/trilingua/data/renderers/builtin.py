@@ -5,25 +5,26 @@ numbers: equal arguments give equal bytes.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import warp as wp
 from jaxtyping import Float32, Int16, Int32
 
 from trilingua.core.errors import ConfigError, InputError
-from trilingua.data.renderers import raytrace
+from trilingua.data.renderers import raytrace, solids
 from trilingua.data.renderers.protocol import Rendering, View
 from trilingua.data.renderers.views import camera_for_view
 from trilingua.geometry.cameras import Camera
 from trilingua.scenes.palette import COLORS, HALF_SIZES
 from trilingua.scenes.scene import Scene
 
-_KINDS = {"cube": int(raytrace.CUBE), "sphere": int(raytrace.SPHERE), "cylinder": int(raytrace.CYLINDER)}
+_KINDS = {"cube": int(solids.CUBE), "sphere": int(solids.SPHERE), "cylinder": int(solids.CYLINDER)}
 _MATERIALS = {"rubber": int(raytrace.RUBBER), "metal": int(raytrace.METAL)}
 _BOUND_PER_SIZE = {"cube": math.sqrt(3.0), "sphere": 1.0, "cylinder": math.sqrt(2.0)}
 
 # Edge in metres, and radiance times area, of the square lamps. Source: CLEVR generator, `base_scene.blend`.
-_KEY, _FILL, _BACK = (0.5, 25.0), (0.5, 7.5), (1.0, 12.5)
+_KEY, _FILL, _BACK = (0.5, 23.0), (0.5, 6.7), (1.0, 11.2)
 # The sun's direction, the irradiance of a surface that faces it, and the sine of its apparent radius.
 _SUN_DIRECTION, _SUN_IRRADIANCE, _SUN_RADIUS = (0.41449565, -0.19458349, 0.88900542), 0.45, 0.0995
 
@@ -61,7 +62,7 @@ class BuiltinRenderer:
         self.samples_per_pixel = samples_per_pixel
         self.shadow_samples = max(8, 2 * samples_per_pixel) if shadow_samples is None else shadow_samples
         self._device = _find_device(device)
-        self._ground = _build_ground(self._device)
+        self._floor = _build_floor(self._device)
 
     def render(self, scene: Scene, view: View, *, width: int = 320, height: int = 240) -> Rendering:
         """Draw `scene` from `view`. Equal arguments give equal bytes.
@@ -76,28 +77,21 @@ class BuiltinRenderer:
             InputError: an object has a word that this renderer cannot draw.
         """
         camera = camera_for_view(view, width=width, height=height)
-        rows = _pack_objects(scene)
-        objects = self._array(rows, float)
-        boxes = self._array(_pixel_boxes(rows, camera), int)
+        objects, shown, index, depth = self._find(scene, camera, want_depth=True)
+        lamps = self._array(_pack_lamps(view), float)
         lens = _build_lens(camera)
-        index, depth = self._find(objects, boxes, lens, camera, far=1000.0)
-        image = wp.empty((height, width, 3), dtype=wp.uint8, device=self._device)
-        wp.launch(
-            raytrace.shade,
-            (height, width),
-            inputs=[
-                objects,
-                boxes,
-                self._array(_pack_lamps(view), float),
-                self._ground,
-                lens,
-                index,
-                self.samples_per_pixel,
-                self.shadow_samples,
-                image,
-            ],
-            device=self._device,
+        object_shaders = self._empty((len(scene.objects), 5), wp.int64)
+        if scene.objects:
+            self._launch(raytrace.plan_objects, len(scene.objects), objects, lamps, object_shaders)
+        floor_shaders = self._empty((*shown.shape, 5), wp.int64)
+        floor_light = self._empty((*shown.shape, 16), float)
+        self._launch(
+            raytrace.light_floor, shown.shape, objects, lamps, self._floor, lens, floor_shaders, floor_light
         )
+        image = self._empty((height, width, 3), wp.uint8)
+        plan = (shown, object_shaders, floor_shaders, floor_light, index)
+        counts = (self.samples_per_pixel, self.shadow_samples)
+        self._launch(raytrace.shade, (height, width), objects, lamps, self._floor, lens, *plan, *counts, image)
         return Rendering(image=image.numpy(), object_index=index.numpy(), depth=depth.numpy())
 
     def find_objects(
@@ -105,32 +99,35 @@ class BuiltinRenderer:
     ) -> Int16[np.ndarray, "height width"]:
         """Return the index of the object at each pixel's centre, -1 for the ground, without drawing."""
         camera = camera_for_view(view, width=width, height=height)
-        rows = _pack_objects(scene)
-        boxes = self._array(_pixel_boxes(rows, camera), int)
-        index, _ = self._find(self._array(rows, float), boxes, _build_lens(camera), camera, far=0.0)
-        return index.numpy()
+        return self._find(scene, camera, want_depth=False)[2].numpy()
 
     def count_visible_pixels(self, scene: Scene, view: View, *, width: int = 320, height: int = 240) -> list[int]:
         """Return for each object of `scene` how many pixels show it."""
         index = self.find_objects(scene, view, width=width, height=height)
-        return np.bincount(index.ravel() + 1, minlength=len(scene.objects) + 1)[1:].tolist()
+        return np.bincount(index[index >= 0], minlength=len(scene.objects)).tolist()
 
-    def _find(
-        self, objects: wp.array, boxes: wp.array, lens: raytrace.Lens, camera: Camera, *, far: float
-    ) -> tuple[wp.array, wp.array]:
+    def _find(self, scene: Scene, camera: Camera, *, want_depth: bool) -> tuple[wp.array, ...]:
+        """Return the packed objects, the tiles' sets, and index and depth at pixel centres."""
+        rows = _pack_objects(scene)
+        objects = self._array(rows, float)
+        boxes = self._array(_pixel_boxes(rows, camera), int)
+        shown = self._empty((-(-camera.height // raytrace.TILE), -(-camera.width // raytrace.TILE)), wp.int64)
+        self._launch(raytrace.plan_tiles, shown.shape, boxes, shown)
         shape = (camera.height, camera.width)
-        index = wp.empty(shape, dtype=wp.int16, device=self._device)
-        depth = wp.empty(shape, dtype=float, device=self._device)
-        wp.launch(
-            raytrace.find_objects,
-            shape,
-            inputs=[objects, boxes, self._ground, lens, far, index, depth],
-            device=self._device,
-        )
-        return index, depth
+        index = self._empty(shape, wp.int16)
+        depth = self._empty(shape if want_depth else (0, 0), float)
+        lens = _build_lens(camera)
+        self._launch(raytrace.find_objects, shape, objects, shown, self._floor, lens, want_depth, index, depth)
+        return objects, shown, index, depth
+
+    def _launch(self, kernel: wp.Kernel, size: int | tuple[int, ...], *inputs: Any) -> None:
+        wp.launch(kernel, size, inputs=inputs, device=self._device)
 
     def _array(self, values: np.ndarray, dtype: type) -> wp.array:
         return wp.array(values, dtype=dtype, device=self._device)
+
+    def _empty(self, shape: tuple[int, ...], dtype: type) -> wp.array:
+        return wp.empty(shape, dtype=dtype, device=self._device)
 
 
 def _find_device(name: str) -> str:
@@ -143,7 +140,9 @@ def _find_device(name: str) -> str:
 
 
 def _pack_objects(scene: Scene) -> Float32[np.ndarray, "object column"]:
-    rows = np.zeros((len(scene.objects), raytrace.OBJECT_COLUMNS), np.float32)
+    if len(scene.objects) > solids.MAX_OBJECTS:
+        raise InputError(f"scene has {len(scene.objects)} objects; at most {solids.MAX_OBJECTS} can be drawn")
+    rows = np.zeros((len(scene.objects), solids.OBJECT_COLUMNS), np.float32)
     for index, item in enumerate(scene.objects):
         try:
             size = HALF_SIZES[item.size]
@@ -188,6 +187,7 @@ def _pack_lamps(view: View) -> Float32[np.ndarray, "lamp column"]:
         row[:3] = place
         row[3:9] = _half_edges(np.asarray(place), edge / 2)
         row[9] = power
+        row[10:13] = np.asarray(place) / np.linalg.norm(place)
     rows[3, :3] = _SUN_DIRECTION
     # A square of the disc's area stands for the sun's disc.
     rows[3, 3:9] = _half_edges(np.asarray(_SUN_DIRECTION), _SUN_RADIUS * math.sqrt(math.pi) / 2)
@@ -215,14 +215,14 @@ def _build_lens(camera: Camera) -> raytrace.Lens:
     return lens
 
 
-def _build_ground(device: str) -> raytrace.Ground:
+def _build_floor(device: str) -> solids.Floor:
     places, heights = np.array(_FLOOR).T
-    ground = raytrace.Ground()
-    ground.axis = wp.vec3(*_FLOOR_AXIS)
-    ground.across = wp.vec3(*_FLOOR_ACROSS)
-    ground.start = _FLOOR_START
-    ground.side_low, ground.side_high = _FLOOR_SIDES
-    ground.places = wp.array(places, dtype=float, device=device)
-    ground.heights = wp.array(heights, dtype=float, device=device)
-    ground.slopes = wp.array(np.gradient(heights, places), dtype=float, device=device)
-    return ground
+    floor = solids.Floor()
+    floor.axis = wp.vec3(*_FLOOR_AXIS)
+    floor.across = wp.vec3(*_FLOOR_ACROSS)
+    floor.start = _FLOOR_START
+    floor.side_low, floor.side_high = _FLOOR_SIDES
+    floor.places = wp.array(places, dtype=float, device=device)
+    floor.heights = wp.array(heights, dtype=float, device=device)
+    floor.slopes = wp.array(np.gradient(heights, places), dtype=float, device=device)
+    return floor
