@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO, runtime_checkable
 
 from tqdm import tqdm
 
@@ -18,6 +18,7 @@ from trilingua.core.errors import CheckpointError
 _LOGGER = logging.getLogger("trilingua.training")
 
 
+@runtime_checkable
 class Callback(Protocol):
     """Told what the trainer does. Inherit from it and write only the methods that are needed."""
 

@@ -14,6 +14,7 @@ Metrics = Mapping[str, float | Tensor]
 """Name to number; tensors hold one element and may still be on the device."""
 
 
+@runtime_checkable
 class TrainTask(Protocol):
     """A model and what to do with a batch. Inherit from it to get the defaults below."""
 
