@@ -6,7 +6,7 @@ import numpy as np
 def run(program, scene, relationships=None):
     """Return the answer, or None where `unique` meets a set of not one object."""
 
-    class NotOne(Exception):
+    class NotOneError(Exception):
         pass
 
     def attribute(index, name):
@@ -35,15 +35,13 @@ def run(program, scene, relationships=None):
             return {item for item in inputs[0] if attribute(item, kind.removeprefix("filter_")) == argument}
         if kind == "unique":
             if len(inputs[0]) != 1:
-                raise NotOne
+                raise NotOneError
             return next(iter(inputs[0]))
         if kind == "relate":
             return related(argument, inputs[0])
         if kind.startswith("same_"):
             name = kind.removeprefix("same_")
-            return {
-                item for item in everything - {inputs[0]} if attribute(item, name) == attribute(inputs[0], name)
-            }
+            return {item for item in everything - {inputs[0]} if attribute(item, name) == attribute(inputs[0], name)}
         if kind == "union":
             return inputs[0] | inputs[1]
         if kind == "intersect":
@@ -64,5 +62,5 @@ def run(program, scene, relationships=None):
 
     try:
         return value(len(program) - 1)
-    except NotOne:
+    except NotOneError:
         return None

@@ -175,11 +175,7 @@ def _related_set(
     """Return a set some hops away and its mask; `accept_size` judges how many objects it has."""
     for relation, index in _sorted_attempts(random, sets.num_objects)[: 2 * _NUM_OPTIONS]:
         base, others = sets.related[relation][index], sets.everything & ~(1 << index)
-
-        def accept(hit: int, passing: int, others_: int = others) -> bool:
-            return hit != passing & others_ and accept_size(hit.bit_count())
-
-        filters = _find_filters(sets, random, base, accept)
+        filters = _find_filters(sets, random, base, _needs_relations(accept_size, sets.everything, others, others))
         if filters is None:
             continue
         reference = describe(sets, random, index, hops - 1)
@@ -202,6 +198,13 @@ def _targets(sets: SceneSets, random: Random, attribute: str, value: str) -> lis
     targets = [index for index, own in enumerate(sets.values) if own[position] == value]
     random.shuffle(targets)
     return targets
+
+
+def _needs_relations(accept_size: Callable[[int], bool], wanted: int, wider: int, other_wider: int) -> Accept:
+    """Accept a hit of acceptable size within `wanted` that either wider base, a relation less, would enlarge."""
+    return lambda hit, passing: (
+        not hit & ~wanted and hit != passing & wider and hit != passing & other_wider and accept_size(hit.bit_count())
+    )
 
 
 def find_hops(sets: SceneSets, random: Random, function: str, answer: str, *, hops: int) -> Question | None:
@@ -235,7 +238,7 @@ def find_both(sets: SceneSets, random: Random, function: str, answer: str) -> Qu
     targets = _targets(sets, random, attribute, answer) if attribute else []
     if attribute and not targets:
         return None
-    wanted = sum(1 << target for target in targets)
+    wanted = sum(1 << target for target in targets) if attribute else sets.everything
     for _ in range(_NUM_SAMPLES):
         if sets.num_objects < 2:
             return None
@@ -245,12 +248,7 @@ def find_both(sets: SceneSets, random: Random, function: str, answer: str) -> Qu
         if base_one == base_two or (attribute and not base_one & base_two & wanted):
             continue
         bits = 1 << one | 1 << two
-
-        def accept(hit: int, passing: int, one_: int = base_one & ~bits, two_: int = base_two & ~bits) -> bool:
-            if attribute and not hit & wanted:
-                return False
-            return accept_size(hit.bit_count()) and hit not in (passing & one_, passing & two_)
-
+        accept = _needs_relations(accept_size, wanted, base_one & ~bits, base_two & ~bits)
         filters = _find_filters(
             sets, random, base_one & base_two, accept, without=() if attribute is None else (attribute,)
         )
@@ -282,12 +280,7 @@ def find_same(
     without = (attribute,) if asked is None else (attribute, asked)
     for index in random.sample(range(sets.num_objects), sets.num_objects):
         base, others = sets.same[attribute][index], sets.everything & ~(1 << index)
-
-        def accept(hit: int, passing: int, others_: int = others) -> bool:
-            if asked and not hit & wanted:
-                return False
-            return accept_size(hit.bit_count()) and hit != passing & others_
-
+        accept = _needs_relations(accept_size, wanted, others, others)
         filters: Filters | None = NO_FILTERS
         if filtered:
             filters = _find_filters(sets, random, base, accept, without=without, named=asked is None)

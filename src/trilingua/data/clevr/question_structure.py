@@ -47,11 +47,13 @@ def to_program(question: Question) -> Program:
     """Return the question's functional program, its nodes in postfix order with none shared."""
     nodes: Program = []
     function = question.function
-    before = {"less_than": ("count",), "greater_than": ("count",), "equal_integer": ("count",)}.get(function, ())
-    if function.startswith("query_"):
-        before = ("unique",)
-    elif not before and function.startswith("equal_"):
+    before: tuple[str, ...] = ()
+    if function in ("equal_integer", "less_than", "greater_than"):
+        before = ("count",)
+    elif function.startswith("equal_"):
         before = ("unique", function.replace("equal_", "query_"))
+    elif function.startswith("query_"):
+        before = ("unique",)
     operands = []
     for subject in question.subjects:
         index = _add_set(nodes, subject)

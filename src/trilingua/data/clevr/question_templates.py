@@ -4,6 +4,7 @@ Our own words, not those of CLEVR's template files. This module knows no scene a
 """
 
 import re
+from functools import partial
 from random import Random
 
 from trilingua.data.clevr.question_structure import Described, Either, Filters, Question
@@ -120,12 +121,11 @@ def frames(question: Question) -> tuple[str, ...]:
 
 def to_text(question: Question, random: Random) -> str:
     """Return the question in words: one of its frames, each word one of its synonyms."""
+    return re.sub(r"\{(\w+?)(\d?)\}", partial(_fill, question, random), random.choice(frames(question)))
 
-    def fill(match: re.Match[str]) -> str:
-        subject = question.subjects[int(match[2]) - 1 if match[2] else 0]
-        return _FORMS[match[1]](subject, random)
 
-    return re.sub(r"\{(\w+?)(\d?)\}", fill, random.choice(frames(question)))
+def _fill(question: Question, random: Random, field: re.Match[str]) -> str:
+    return _FORMS[field[1]](question.subjects[int(field[2] or 1) - 1], random)
 
 
 def _word(name: str, random: Random) -> str:
@@ -194,4 +194,3 @@ def _a(subject: Described | Either, random: Random) -> str:
 
 
 _FORMS = {"the": _the, "plural": _plural, "a": _a, "noun": _noun, "nouns": _nouns, "predicate": _predicate}
-

@@ -112,7 +112,8 @@ def generate_questions(scene: Scene, generator: np.random.Generator, num_questio
     Each is a dict with `question`, `answer`, `program`, `question_family_index`, `question_type`
     (`yes/no`, `number`, `shape`, `color`, `material`, `size`) and `template_group` (one of
     `TEMPLATE_GROUPS`). The family is drawn first, uniformly; then an answer of its type, uniformly
-    (numbers by `NUMBER_WEIGHTS`); families of the same type stand in where that one cannot give it, and another answer where none can.
+    (numbers by `NUMBER_WEIGHTS`); families of the same type stand in where that one cannot give it, and
+    another answer where none can.
 
     Args:
         scene: the true scene.
