@@ -3,13 +3,16 @@
 import errno
 import itertools
 import json
+import multiprocessing
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from tests.data.clevr.drawing import DiscRenderer
 
-from trilingua.core.errors import ConfigError, InputError
+from trilingua.core.errors import ConfigError, InputError, TrilinguaError
 from trilingua.core.io import digest_file
 from trilingua.data.clevr.generate import ClevrConfig, generate_clevr
 
@@ -114,6 +117,38 @@ def test_a_run_that_is_stopped_over_and_over_ends_with_the_same_bytes(finished, 
             assert not (tmp_path / "data" / "manifest.json").exists()
     assert attempt >= 2
     assert contents(tmp_path / "data") == contents(folder)
+
+
+class DyingRenderer(DiscRenderer):
+    """Takes its process with it, as a machine short of memory would."""
+
+    def render(self, scene, view, **size):
+        if multiprocessing.parent_process() is not None:
+            os._exit(9)
+        return super().render(scene, view, **size)
+
+
+def test_a_dead_worker_is_told_and_its_work_can_be_done_again(finished, tmp_path):
+    folder, _ = finished
+    with pytest.raises(TrilinguaError) as error:
+        generate_clevr(tmp_path / "data", CONFIG, num_workers=2, make_renderer=DyingRenderer)
+    problem = "num_workers: one of 2 processes died, perhaps for want of memory"
+    assert str(error.value) == f"{problem}; give the same command with fewer to go on"
+    generate_clevr(tmp_path / "data", CONFIG, make_renderer=DyingRenderer)
+    assert contents(tmp_path / "data") == contents(folder)
+
+
+def test_a_refusal_inside_a_worker_reaches_the_caller(finished, tmp_path):
+    folder, _ = finished
+    copy = tmp_path / "data"
+    shutil.copytree(folder, copy)
+    (copy / "manifest.json").unlink()
+    (copy / "images" / "CLEVR_test_000001.png").unlink()
+    path = copy / "scenes" / "CLEVR_test_000001.json"
+    path.write_text("{")
+    with pytest.raises(InputError) as error:
+        generate_clevr(copy, CONFIG, num_workers=2, make_renderer=DiscRenderer)
+    assert str(error.value) == f"{path}: is not valid JSON at line 1, column 2; it may be truncated"
 
 
 def test_a_finished_folder_is_left_alone(finished):

@@ -12,7 +12,10 @@ import multiprocessing
 import os
 import re
 import shutil
+import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,7 +26,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from trilingua.core.errors import ConfigError, InputError
+from trilingua.core.errors import ConfigError, InputError, TrilinguaError
 from trilingua.core.io import atomic_path, digest_file, read_json, write_bytes, write_json
 from trilingua.core.random import make_generator
 from trilingua.data.clevr.instructions import generate_instructions
@@ -107,6 +110,7 @@ def generate_clevr(
     Raises:
         ConfigError: a setting is out of range.
         InputError: `out` cannot be written, the disk is full, or `out` was begun with other settings.
+        TrilinguaError: a process died.
     """
     out = Path(out)
     _check_count("num_workers", num_workers, 1)
@@ -370,14 +374,31 @@ def _workers(num_workers: int, state: tuple[Path, ClevrConfig, Callable[[str], R
 
         yield run_here
         return
-    with _one_thread_each(), multiprocessing.get_context("spawn").Pool(num_workers, _start_worker, state) as pool:
+    context = multiprocessing.get_context("spawn")
+    with _one_thread_each():
+        pool = ProcessPoolExecutor(num_workers, mp_context=context, initializer=_start_pool_worker, initargs=state)
 
         def run_in_pool(work: Callable[[int], None], items: list[int], title: str, total: int) -> None:
             size = max(1, min(8, len(items) // (4 * num_workers)))
-            for _ in _progress(pool.imap_unordered(work, items, chunksize=size), items, title, total):
-                pass
+            try:
+                for _ in _progress(pool.map(work, items, chunksize=size), items, title, total):
+                    pass
+            except BrokenProcessPool as error:
+                raise TrilinguaError(
+                    f"num_workers: one of {num_workers} processes died, perhaps for want of memory; "
+                    "give the same command with fewer to go on"
+                ) from error
 
-        yield run_in_pool
+        try:
+            yield run_in_pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _start_pool_worker(out: Path, config: ClevrConfig, make_renderer: Callable[[str], Renderer]) -> None:
+    # An interrupt from the keyboard reaches every process; the parent alone answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _start_worker(out, config, make_renderer)
 
 
 def _progress(results: Any, items: list[int], title: str, total: int) -> Any:
