@@ -1,0 +1,56 @@
+"""What each cell of a picture shows, as targets for the dense probes.
+
+The renderer knows which object covers most of a cell; the scene knows that object's categories and place.
+Knows no files and no models.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int8
+
+from trilingua.scenes.scene import Scene
+from trilingua.scenes.schema import Schema
+
+
+class CellTargets(NamedTuple):
+    """The facts that a probe is asked about one picture's cells, in raster order."""
+
+    classes: Int8[np.ndarray, "cell category"]
+    """Whether an object is there (0 or 1), then its categories in the schema's order; -1 on the ground."""
+    values: Float32[np.ndarray, "cell value"]
+    """Offset of the object's centre from the cell's (columns, rows, in cells), then its x and y in metres; NaN on
+    the ground."""
+
+
+def num_cell_classes(schema: Schema) -> tuple[int, ...]:
+    """Return the number of classes of each column of `CellTargets.classes`."""
+    return (2, *(len(category.values) for category in schema.categories))
+
+
+NUM_CELL_VALUES = 4
+"""Columns of `CellTargets.values`."""
+
+
+def cell_targets(
+    scene: Scene, cells: Int8[np.ndarray, "row column"], schema: Schema, *, width: int = 320, height: int = 240
+) -> CellTargets:
+    """Return the targets of a picture of `width` x `height` pixels whose cells show the objects `cells`.
+
+    The objects of `scene` must have pixel coordinates.
+    """
+    grid_size = len(cells)
+    facts = np.full((len(scene.objects) + 1, len(schema.categories) + 1), -1, dtype=np.int8)
+    facts[-1, 0] = 0
+    places = np.full((len(scene.objects) + 1, 4), np.nan, dtype=np.float32)
+    for index, item in enumerate(scene.objects):
+        assert item.pixel_coords is not None, "the probe needs each object's place in the picture"
+        column, row, _ = item.pixel_coords
+        facts[index] = [1, *(c.values.index(getattr(item, c.name)) for c in schema.categories)]
+        places[index] = [column / width * grid_size, row / height * grid_size, *item.location[:2]]
+    owners = cells.reshape(-1).astype(np.int64)
+    values = places[owners]
+    centres = np.arange(grid_size, dtype=np.float32) + 0.5
+    values[:, 0] -= np.tile(centres, grid_size)
+    values[:, 1] -= np.repeat(centres, grid_size)
+    return CellTargets(facts[owners], values)

@@ -1,0 +1,240 @@
+"""Shards to batches: which tasks a scene is trained on, how its tokens are weighed, and rows without waste.
+
+An endless stream that is a pure function of its seed and position: stopped anywhere and resumed, it goes on
+with the same batches. Knows no model.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Int8
+from torch import Tensor
+
+from trilingua.core.errors import ConfigError
+from trilingua.core.random import make_generator
+from trilingua.data.packing import PackedBatch, TrainingSequence, Tree, merge, pack
+from trilingua.data.shards import Ids, SceneRecord, Shards
+from trilingua.tokenizers.sequences import TASKS, SequenceTokenizer, Task, centre_out_order
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderConfig:
+    """How sequences are drawn and packed."""
+
+    mix: dict[str, float] = field(
+        default_factory=lambda: {"recognition": 1.0, "rendering": 0.3, "editing": 1.0, "qa": 4.0, "program": 1.0}
+    )
+    """For each task, how many sequences a scene gives on average; a fraction is a chance."""
+    task_weights: dict[str, float] = field(default_factory=dict)
+    """For each task, how much its tokens count in the loss; 1 where a task is not named."""
+    edited_image_share: float = 0.25
+    """Share of the edits whose picture is predicted too; the others stop after the scene."""
+    first_codes: int = 5
+    """How many codes of a predicted image weigh more. Source: Kyvo, section 3.2."""
+    first_codes_weight: float = 10.0
+    row_length: int = 1024
+    """Tokens of one packed row."""
+    rows_per_batch: int = 8
+    """Rows of one batch."""
+
+
+class KyvoBatch(NamedTuple):
+    """Packed rows and, for the probe, what the cells of their given pictures show."""
+
+    packed: PackedBatch
+    cell_tokens: Int[Tensor, "picture cell"]
+    """Index of each cell's token among the flattened tokens of the batch."""
+    cell_classes: Int8[Tensor, "picture cell category"]
+    cell_values: Float[Tensor, "picture cell value"]
+
+
+class SequenceBuilder:
+    """Turns a scene's record into the training sequences of any task."""
+
+    def __init__(self, config: LoaderConfig, sequences: SequenceTokenizer) -> None:
+        unknown = set(config.mix) - set(TASKS)
+        if unknown:
+            raise ConfigError(f"mix: no task {sorted(unknown)[0]!r}; choose among {', '.join(TASKS)}")
+        self.config, self.sequences = config, sequences
+
+    def image_piece(self, codes: Sequence[int] | np.ndarray, *, centre_out: bool) -> Ids:
+        """Return an image segment of raster `codes`."""
+        start, end = self.sequences.borders["image"]
+        first = self.sequences.vocabulary.span("image").start
+        values = np.asarray(codes, dtype=np.int64) + first
+        if centre_out:
+            values = values[list(centre_out_order(len(values)))]
+        return (start, *values.tolist(), end)
+
+    def build(
+        self, task: Task, record: SceneRecord, pieces: Mapping[str, Ids], *, last_segment: str | None = None
+    ) -> TrainingSequence:
+        """Return one sequence of `task`.
+
+        Args:
+            task: what is given and predicted.
+            record: the scene, for the image and scene segments that `pieces` lacks.
+            pieces: the ids of the other segments, by name.
+            last_segment: stop after this predicted segment, without the end of the sequence.
+        """
+        vocabulary = self.sequences.vocabulary
+        given: list[Ids] = [(vocabulary.begin_id,)]
+        for segment in task.given:
+            given.append(self._piece(segment.name, record, pieces))
+        predicted: list[int] = []
+        weights: list[float] = []
+        scale = self.config.task_weights.get(task.name, 1.0)
+        for segment in task.predicted:
+            if segment.kind == "image":
+                codes = record.image if segment.name == "image" else np.asarray(pieces[segment.name])
+                piece = self.image_piece(codes, centre_out=segment.centre_out)
+                emphasis = [1.0, *([self.config.first_codes_weight] * self.config.first_codes)]
+                weights += [scale * w for w in (emphasis + [1.0] * len(piece))[: len(piece)]]
+            else:
+                piece = self._piece(segment.name, record, pieces)
+                weights += [scale] * len(piece)
+            predicted += piece
+            if segment.name == last_segment:
+                break
+        else:
+            predicted.append(vocabulary.end_id)
+            weights.append(scale)
+        return TrainingSequence(tuple(given), (self.sequences.output_id,), tuple(predicted), tuple(weights))
+
+    def _piece(self, name: str, record: SceneRecord, pieces: Mapping[str, Ids]) -> Ids:
+        if name in pieces:
+            return pieces[name]
+        return self.image_piece(record.image, centre_out=False) if name == "image" else record.scene
+
+    def tree(self, record: SceneRecord, generator: np.random.Generator) -> Tree:
+        """Draw a scene's sequences by the mix and merge them."""
+
+        def count(task: str, available: int) -> int:
+            wanted = self.config.mix.get(task, 0.0)
+            return min(available, int(wanted) + (generator.random() < wanted % 1))
+
+        sequences = []
+        for name in ("recognition", "rendering"):
+            if count(name, 1):
+                sequences.append(self.build(TASKS[name], record, {}))
+        order = generator.permutation(len(record.questions))
+        for name in ("qa", "program"):
+            for index in order[: count(name, len(order))]:
+                question = record.questions[index]
+                pieces = {"question": question.question, "answer": question.answer, "program": question.program}
+                sequences.append(self.build(TASKS[name], record, pieces))
+        edits = generator.permutation(len(record.edits))
+        for index in edits[: count("editing", len(edits))]:
+            edit = record.edits[index]
+            pieces = {
+                "instruction": edit.instruction,
+                "edited_scene": edit.edited_scene,
+                "edited_image": tuple(edit.edited_image.tolist()),
+            }
+            stop = None if generator.random() < self.config.edited_image_share else "edited_scene"
+            sequences.append(self.build(TASKS["editing"], record, pieces, last_segment=stop))
+        return merge(sequences)
+
+
+class PackedStream:
+    """Batches of packed trees; every scene once an epoch.
+
+    Args:
+        shards: the tokenized data.
+        builder: how a scene becomes sequences.
+        seed: of the order of scenes and of what is drawn from each.
+        num_scenes: use the first so many scenes; None for all.
+
+    Raises:
+        ConfigError: there is no scene to draw.
+    """
+
+    def __init__(self, shards: Shards, builder: SequenceBuilder, *, seed: int, num_scenes: int | None = None) -> None:
+        self._shards, self._builder, self._seed = shards, builder, seed
+        self._num_scenes = len(shards) if num_scenes is None else num_scenes
+        if self._num_scenes < 1:
+            raise ConfigError(f"shards: hold {len(shards)} scenes, which leaves none to train on; tokenize more")
+        self._next_scene = 0
+        self._pool = ThreadPoolExecutor(1)
+        self._ahead: Future[tuple[KyvoBatch, int]] | None = None
+
+    def __iter__(self) -> "PackedStream":
+        return self
+
+    def __next__(self) -> KyvoBatch:
+        """Return the next batch; the one after it is built meanwhile."""
+        ahead = self._ahead or self._pool.submit(self._build, self._next_scene)
+        batch, self._next_scene = ahead.result()
+        self._ahead = self._pool.submit(self._build, self._next_scene)
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of scenes that were drawn."""
+        return {"next_scene": self._next_scene}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the scenes that were drawn."""
+        self._next_scene = int(state["next_scene"])
+        self._ahead = None
+
+    def _tree(self, number: int) -> tuple[SceneRecord, Tree]:
+        epoch, place = divmod(number, self._num_scenes)
+        order = self._order(epoch)
+        record = self._shards[int(order[place])]
+        return record, self._builder.tree(record, make_generator(self._seed, "sequences", number))
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if getattr(self, "_ordered", (-1, None))[0] != epoch:
+            order = make_generator(self._seed, "order", epoch).permutation(self._num_scenes)
+            self._ordered: tuple[int, Any] = (epoch, order)
+        return self._ordered[1]
+
+    def _build(self, first: int) -> tuple[KyvoBatch, int]:
+        """Take scenes in order, each into the emptiest row, until one fits nowhere: no scene is left out or late."""
+        config = self._builder.config
+        rows: list[list[Tree]] = [[] for _ in range(config.rows_per_batch)]
+        used = [0] * config.rows_per_batch
+        pictures: list[tuple[int, SceneRecord]] = []
+        number = first
+        while True:
+            record, tree = self._tree(number)
+            if len(tree.ids) > config.row_length:
+                raise ConfigError(
+                    f"row_length: {config.row_length} holds no scene of {len(tree.ids)} tokens; raise it or lower the mix"
+                )
+            fitting = [row for row in range(len(rows)) if used[row] + len(tree.ids) <= config.row_length]
+            if not fitting:
+                break
+            row = max(fitting, key=lambda index: used[index])
+            place = self._picture_start(tree, record)
+            if place is not None:
+                pictures.append((row * config.row_length + used[row] + place, record))
+            rows[row].append(tree)
+            used[row] += len(tree.ids)
+            number += 1
+        packed = pack(
+            [row or [merge([])] for row in rows], config.row_length, self._builder.sequences.vocabulary.begin_id
+        )
+        cells = len(pictures[0][1].image) if pictures else 0
+        tokens = torch.tensor([start for start, _ in pictures], dtype=torch.int64)[:, None] + torch.arange(cells)
+        return (
+            KyvoBatch(
+                packed,
+                tokens,
+                torch.from_numpy(np.stack([record.cell_classes for _, record in pictures])),
+                torch.from_numpy(np.stack([record.cell_values for _, record in pictures]).astype(np.float32)),
+            ),
+            number,
+        )
+
+    def _picture_start(self, tree: Tree, record: SceneRecord) -> int | None:
+        """Return where the first code of the given picture lies in a tree, or None if no sequence is given one."""
+        start_id = self._builder.sequences.borders["image"][0]
+        for node, parent in enumerate(tree.parents):
+            if parent == 0 and tree.ids[tree.starts[node]] == start_id:
+                return tree.starts[node] + 1
+        return None

@@ -1,0 +1,130 @@
+"""Sequences that share a beginning, packed into rows without reading it twice.
+
+A picture has one scene, ten questions and some edits, and all of their sequences begin with the picture.
+Laid out one by one they would repeat its 256 codes each time. Here they are merged into a tree whose nodes
+are pieces of a sequence; a token sees the pieces on its path to the root and nothing else, at the positions
+that it would have in a row of its own. So the loss and the gradients are those of separate sequences, for
+a third of the tokens. Knows ids only.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from trilingua.core.errors import ConfigError
+
+IGNORED = -100
+"""Label of a position that is not supervised."""
+
+
+class TrainingSequence(NamedTuple):
+    """One sequence: pieces that are given, then the ids to predict."""
+
+    given: tuple[tuple[int, ...], ...]
+    opening: tuple[int, ...]
+    """Ids right before the prediction, not predicted themselves: the output marker."""
+    predicted: tuple[int, ...]
+    weights: tuple[float, ...]
+    """How much each predicted id counts in the loss."""
+
+
+class Tree(NamedTuple):
+    """Sequences merged by their given pieces, as one run of tokens. Nodes are listed parents first."""
+
+    ids: np.ndarray
+    positions: np.ndarray
+    node: np.ndarray
+    parents: tuple[int, ...]
+    labels: np.ndarray
+    weights: np.ndarray
+    starts: tuple[int, ...]
+    """Where each node's tokens start."""
+
+
+def merge(sequences: Iterable[TrainingSequence]) -> Tree:
+    """Merge sequences into the tree of their given pieces; equal beginnings are stored once."""
+    ids: list[int] = []
+    positions: list[int] = []
+    node: list[int] = []
+    labels: list[int] = []
+    weights: list[float] = []
+    parents: list[int] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    known: dict[tuple[int, tuple[int, ...]], int] = {}
+
+    def add(parent: int, piece: Sequence[int]) -> int:
+        first = ends[parent] if parent >= 0 else 0
+        parents.append(parent)
+        starts.append(len(ids))
+        ends.append(first + len(piece))
+        ids.extend(piece)
+        positions.extend(range(first, first + len(piece)))
+        node.extend([len(parents) - 1] * len(piece))
+        labels.extend([IGNORED] * len(piece))
+        weights.extend([0.0] * len(piece))
+        return len(parents) - 1
+
+    for sequence in sequences:
+        parent = -1
+        for piece in sequence.given:
+            if (parent, piece) not in known:
+                known[parent, piece] = add(parent, piece)
+            parent = known[parent, piece]
+        # The last predicted id is only a label: nothing follows it.
+        leaf = add(parent, (*sequence.opening, *sequence.predicted[:-1]))
+        first = starts[leaf] + len(sequence.opening) - 1
+        labels[first : first + len(sequence.predicted)] = sequence.predicted
+        weights[first : first + len(sequence.predicted)] = sequence.weights
+    as_int = [np.asarray(values, dtype=np.int64) for values in (ids, positions, node, labels)]
+    return Tree(
+        as_int[0], as_int[1], as_int[2], tuple(parents), as_int[3], np.asarray(weights, np.float32), tuple(starts)
+    )
+
+
+class PackedBatch(NamedTuple):
+    """Rows of trees, ready for the decoder."""
+
+    ids: Int[Tensor, "batch seq"]
+    positions: Int[Tensor, "batch seq"]
+    node: Int[Tensor, "batch seq"]
+    ancestors: Bool[Tensor, "batch node node"]
+    labels: Int[Tensor, "batch seq"]
+    """The id that should follow each position, or `IGNORED`."""
+    weights: Float[Tensor, "batch seq"]
+
+
+def pack(rows: Sequence[Sequence[Tree]], row_length: int, pad_id: int) -> PackedBatch:
+    """Lay trees side by side in rows of `row_length` tokens; padding is a document of its own.
+
+    Raises:
+        ConfigError: a row's trees are longer than `row_length`.
+    """
+    num_nodes = 1 + max(sum(len(tree.parents) for tree in row) for row in rows)
+    shape = (len(rows), row_length)
+    ids, positions = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
+    node, labels = np.full(shape, num_nodes - 1, np.int64), np.full(shape, IGNORED, np.int64)
+    weights = np.zeros(shape, np.float32)
+    ancestors = np.broadcast_to(np.eye(num_nodes, dtype=bool), (len(rows), num_nodes, num_nodes)).copy()
+    for index, row in enumerate(rows):
+        start = first_node = 0
+        for tree in row:
+            stop = start + len(tree.ids)
+            if stop > row_length:
+                raise ConfigError(f"packing: trees of {stop} tokens do not fit a row of {row_length}; raise row_length")
+            ids[index, start:stop] = tree.ids
+            positions[index, start:stop] = tree.positions
+            node[index, start:stop] = tree.node + first_node
+            labels[index, start:stop] = tree.labels
+            weights[index, start:stop] = tree.weights
+            for child, parent in enumerate(tree.parents):
+                if parent >= 0:
+                    ancestors[index, first_node + child] |= ancestors[index, first_node + parent]
+            start, first_node = stop, first_node + len(tree.parents)
+        positions[index, start:] = np.arange(row_length - start)
+    arrays = (ids, positions, node, ancestors, labels, weights)
+    return PackedBatch(*(torch.from_numpy(array) for array in arrays))

@@ -1,0 +1,109 @@
+"""Pictures with what their cells show, as an endless resumable stream for the image tokenizer.
+
+Pictures are decoded once, in background threads, and kept in memory as bytes (196 kB each at 256 x 256);
+the cells are recomputed from the scene and its view, which a renderer does in a few milliseconds.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int8, Int16, UInt8
+from torch import Tensor
+
+from trilingua.core.random import make_generator
+from trilingua.data.cells import cell_targets
+from trilingua.data.clevr.files import ClevrFolder, cell_objects
+from trilingua.scenes.scene import Scene
+from trilingua.scenes.schema import CLEVR, Schema
+
+
+class PictureBatch(NamedTuple):
+    """Pictures and what their cells show."""
+
+    images: UInt8[Tensor, "batch 3 height width"]
+    classes: Int8[Tensor, "batch cell category"]
+    values: Float[Tensor, "batch cell value"]
+
+
+class PictureStream:
+    """Batches of random pictures of a data folder, each picture once an epoch.
+
+    Args:
+        folder: a CLEVR data directory whose scenes hold their view.
+        index_map: returns the object index of each pixel of a scene's picture.
+        prepare: turns a PIL picture into bytes (3, height, width).
+        batch_size: pictures a batch.
+        grid_size: cells along one side.
+        seed: of the order of pictures.
+        positions: which scenes of the folder to use; None for all.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        index_map: Callable[[Scene], Int16[np.ndarray, "height width"]],
+        prepare: Callable[[Any], UInt8[np.ndarray, "3 height width"]],
+        batch_size: int,
+        grid_size: int,
+        seed: int,
+        schema: Schema = CLEVR,
+        positions: Sequence[int] | None = None,
+    ) -> None:
+        self._folder = ClevrFolder(folder)
+        self._index_map, self._prepare = index_map, prepare
+        self._batch_size, self._grid_size, self._seed, self._schema = batch_size, grid_size, seed, schema
+        self._positions = list(range(len(self._folder)) if positions is None else positions)
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._pool = ThreadPoolExecutor(2)
+        self._drawn = 0
+        self._ahead: list[Any] = []
+
+    def __iter__(self) -> "PictureStream":
+        return self
+
+    def __next__(self) -> PictureBatch:
+        """Return the next batch; the one after it is prepared meanwhile."""
+        while len(self._ahead) < 2:
+            self._ahead.append(self._pool.submit(self._batch, self._drawn + len(self._ahead)))
+        batch = self._ahead.pop(0).result()
+        self._drawn += 1
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how many batches were drawn."""
+        return {"drawn": self._drawn}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the batches that were drawn."""
+        self._drawn = int(state["drawn"])
+        self._ahead = []
+
+    def skip(self) -> None:
+        """Pass over one batch."""
+        self._drawn += 1
+        self._ahead = self._ahead[1:]
+
+    def batch(self, positions: Sequence[int]) -> PictureBatch:
+        """Return the pictures at `positions` of the folder."""
+        images, classes, values = zip(*(self._picture(position) for position in positions), strict=True)
+        return PictureBatch(*(torch.from_numpy(np.stack(part)) for part in (images, classes, values)))
+
+    def _batch(self, number: int) -> PictureBatch:
+        per_epoch = max(1, len(self._positions) // self._batch_size)
+        epoch, place = divmod(number, per_epoch)
+        order = make_generator(self._seed, "pictures", epoch).permutation(len(self._positions))
+        chosen = order[place * self._batch_size : (place + 1) * self._batch_size]
+        return self.batch([self._positions[index] for index in chosen])
+
+    def _picture(self, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if position not in self._kept:
+            scene = self._folder.scene(position)
+            pixels = self._prepare(self._folder.image(scene.image_filename))
+            cells = cell_objects(self._index_map(scene), grid=self._grid_size)
+            self._kept[position] = (pixels, *cell_targets(scene, cells, self._schema))
+        return self._kept[position]

@@ -1,0 +1,143 @@
+"""Tokenized data on disk: a scene's picture, text and edits as ids, never pixels.
+
+A shard is one safetensors file. Lists of different lengths lie end to end in one array with an array of
+offsets. Its header names the vocabulary; a shard of another vocabulary is refused in words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float16, Int8, UInt16
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from trilingua.core.errors import InputError
+from trilingua.core.io import atomic_path, existing_folder
+from trilingua.tokenizers.vocabulary import Vocabulary
+
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionRecord:
+    """A question, its answer and the program that finds it, as segments of ids."""
+
+    question: Ids
+    answer: Ids
+    program: Ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRecord:
+    """An instruction and what it leads to."""
+
+    instruction: Ids
+    edited_scene: Ids
+    edited_image: UInt16[np.ndarray, " code"]
+    """Codes in raster order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneRecord:
+    """All that is known of one scene."""
+
+    image: UInt16[np.ndarray, " code"]
+    """Codes in raster order."""
+    scene: Ids
+    cell_classes: Int8[np.ndarray, "cell category"]
+    cell_values: Float16[np.ndarray, "cell value"]
+    questions: tuple[QuestionRecord, ...] = field(default=())
+    edits: tuple[EditRecord, ...] = field(default=())
+
+
+def write_shard(path: str | Path, records: Sequence[SceneRecord], vocabulary: Vocabulary) -> None:
+    """Write records as one shard, atomically."""
+    questions = [question for record in records for question in record.questions]
+    edits = [edit for record in records for edit in record.edits]
+    arrays = {
+        "image": np.stack([record.image for record in records]),
+        "cell_classes": np.stack([record.cell_classes for record in records]),
+        "cell_values": np.stack([record.cell_values for record in records]),
+        "num_questions": np.array([len(record.questions) for record in records], np.int32),
+        "num_edits": np.array([len(record.edits) for record in records], np.int32),
+        "edited_image": np.stack([edit.edited_image for edit in edits])
+        if edits
+        else np.zeros((0, records[0].image.size), np.uint16),
+    }
+    lists = {
+        "scene": [record.scene for record in records],
+        **{name: [getattr(item, name) for item in questions] for name in ("question", "answer", "program")},
+        **{name: [getattr(item, name) for item in edits] for name in ("instruction", "edited_scene")},
+    }
+    for name, values in lists.items():
+        arrays[f"{name}.ids"] = np.concatenate(
+            [*(np.array(value, np.int32) for value in values), np.zeros(0, np.int32)]
+        )
+        arrays[f"{name}.offsets"] = np.cumsum([0, *map(len, values)]).astype(np.int64)
+    with atomic_path(path) as temporary:
+        save_file(arrays, temporary, metadata={"vocabulary": vocabulary.digest, "kind": "trilingua-shard"})
+
+
+class Shards:
+    """All shards of a folder, in memory as arrays; records are made when asked for.
+
+    Raises:
+        InputError: the folder holds no shards, or one that cannot be read.
+        VocabularyError: a shard was made with another vocabulary.
+    """
+
+    def __init__(self, folder: str | Path, vocabulary: Vocabulary) -> None:
+        paths = sorted(existing_folder(folder).glob("*.safetensors"))
+        if not paths:
+            raise InputError(f"{folder}: holds no shards; make them with `trilingua tokenize DATA --out {folder}`")
+        self._shards = [_read(path, vocabulary) for path in paths]
+        self._starts = np.cumsum([0, *(len(shard["image"]) for shard in self._shards)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: int) -> SceneRecord:
+        which = int(np.searchsorted(self._starts, index, side="right")) - 1
+        shard, row = self._shards[which], index - int(self._starts[which])
+
+        def ids(name: str, item: int) -> Ids:
+            start, stop = shard[f"{name}.offsets"][item : item + 2]
+            return tuple(shard[f"{name}.ids"][start:stop].tolist())
+
+        first_question, first_edit = shard["first_question"][row], shard["first_edit"][row]
+        return SceneRecord(
+            image=shard["image"][row],
+            scene=ids("scene", row),
+            cell_classes=shard["cell_classes"][row],
+            cell_values=shard["cell_values"][row],
+            questions=tuple(
+                QuestionRecord(question=ids("question", i), answer=ids("answer", i), program=ids("program", i))
+                for i in range(first_question, first_question + shard["num_questions"][row])
+            ),
+            edits=tuple(
+                EditRecord(
+                    instruction=ids("instruction", i),
+                    edited_scene=ids("edited_scene", i),
+                    edited_image=shard["edited_image"][i],
+                )
+                for i in range(first_edit, first_edit + shard["num_edits"][row])
+            ),
+        )
+
+
+def _read(path: Path, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            metadata = opened.metadata() or {}
+            if metadata.get("kind") != "trilingua-shard":
+                raise InputError(f"{path}: is no shard of tokenized scenes; remove it or name another folder")
+            vocabulary.require(metadata["vocabulary"], str(path))
+            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as safetensors ({error}); tokenize again") from error
+    for name in ("question", "edit"):
+        counts = arrays[f"num_{name}s"]
+        arrays[f"first_{name}"] = np.cumsum(counts) - counts
+    return arrays

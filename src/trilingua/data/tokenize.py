@@ -1,0 +1,146 @@
+"""A CLEVR data directory to shards of ids."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int16, UInt8
+from PIL import Image
+
+from trilingua.core.io import write_json
+from trilingua.data.cells import cell_targets
+from trilingua.data.clevr.files import ClevrFolder, Instruction, Question, cell_objects
+from trilingua.data.shards import EditRecord, QuestionRecord, SceneRecord, write_shard
+from trilingua.scenes.program_text import program_to_text
+from trilingua.scenes.scene import Scene, SceneObject
+from trilingua.tokenizers.images import ImageTokenizer, image_to_pixels
+from trilingua.tokenizers.scenes import canonical_order
+from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer
+
+_SEGMENTS: dict[str, Segment] = {
+    segment.name: segment for task in TASKS.values() for segment in (*task.given, *task.predicted)
+}
+
+
+def align_edit(source: Scene, target: Scene, order: list[int]) -> Scene:
+    """Return the target with its objects in the order in which the source's are written.
+
+    Objects keep the place of the one they come from; a moved object that of the only one which is gone; a
+    new one comes last. So an edited scene is the given one with few tokens changed.
+    """
+    places = {source.objects[index].location[:2]: rank for rank, index in enumerate(order)}
+    kept = {item.location[:2] for item in target.objects}
+    gone = [rank for place, rank in places.items() if place not in kept]
+    last = gone[0] if len(gone) == 1 and len(source.objects) == len(target.objects) else len(order)
+
+    def rank(item: SceneObject) -> int:
+        return places.get(item.location[:2], last)
+
+    return target.replace(objects=tuple(sorted(target.objects, key=rank)))
+
+
+def tokenize_folder(
+    folder: ClevrFolder,
+    out: str | Path,
+    *,
+    images: ImageTokenizer,
+    sequences: SequenceTokenizer,
+    index_map: Callable[[Scene], Int16[np.ndarray, "height width"]],
+    scenes_per_shard: int = 2000,
+    batch_size: int = 64,
+    progress: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Write the shards of a data directory and return how many scenes they hold; shards that exist are kept.
+
+    Args:
+        folder: the data.
+        out: where the shards go; `vocabulary.json` is written beside them.
+        images: turns pictures into codes; put it into evaluation mode.
+        sequences: turns everything else into ids.
+        index_map: the object index of each pixel of a scene's picture.
+        scenes_per_shard: size of a shard.
+        batch_size: pictures that are tokenized at once.
+        progress: called with the number of scenes that were just finished.
+    """
+    out = Path(out)
+    sequences.vocabulary.save(out / "vocabulary.json")
+    questions: dict[str, list[Question]] = defaultdict(list)
+    for question in folder.questions():
+        questions[question.image_filename].append(question)
+    instructions: dict[str, list[Instruction]] = defaultdict(list)
+    for instruction in folder.instructions():
+        instructions[instruction.image_filename].append(instruction)
+    for start in range(0, len(folder), scenes_per_shard):
+        positions = range(start, min(start + scenes_per_shard, len(folder)))
+        path = out / f"shard_{start:08d}.safetensors"
+        if not path.exists():
+            records: list[SceneRecord] = []
+            for part in range(0, len(positions), batch_size):
+                scenes = [folder.scene(position) for position in positions[part : part + batch_size]]
+                records += _records(folder, scenes, questions, instructions, images, sequences, index_map)
+                progress(len(scenes))
+            write_shard(path, records, sequences.vocabulary)
+    write_json(out / "manifest.json", {"scenes": len(folder), "vocabulary": sequences.vocabulary.digest})
+    return len(folder)
+
+
+def _records(
+    folder: ClevrFolder,
+    scenes: list[Scene],
+    questions: dict[str, list[Question]],
+    instructions: dict[str, list[Instruction]],
+    images: ImageTokenizer,
+    sequences: SequenceTokenizer,
+    index_map: Callable[[Scene], Int16[np.ndarray, "height width"]],
+) -> Iterator[SceneRecord]:
+    schema = sequences.scenes.schema
+    own = [str(scene.image_filename) for scene in scenes]
+    edits = [instruction for name in own for instruction in instructions[name]]
+    names = own + [edit.target_image_filename for edit in edits]
+    codes = dict(zip(names, _codes(images, [folder.image(name) for name in names]), strict=True))
+    for scene, name in zip(scenes, own, strict=True):
+        targets = cell_targets(scene, cell_objects(index_map(scene), grid=images.config.grid_size), schema)
+        yield SceneRecord(
+            image=codes[name],
+            scene=tuple(sequences.segment(_SEGMENTS["scene"], scene)),
+            cell_classes=targets.classes,
+            cell_values=targets.values.astype(np.float16),
+            questions=tuple(
+                QuestionRecord(
+                    question=tuple(sequences.segment(_SEGMENTS["question"], item.question)),
+                    answer=tuple(sequences.segment(_SEGMENTS["answer"], item.answer)),
+                    program=tuple(sequences.segment(_SEGMENTS["program"], program_to_text(item.program))),
+                )
+                for item in questions[name]
+                if item.answer is not None and item.program is not None
+            ),
+            edits=tuple(
+                EditRecord(
+                    instruction=tuple(sequences.segment(_SEGMENTS["instruction"], item.instruction)),
+                    edited_scene=tuple(
+                        sequences.segment(
+                            _SEGMENTS["edited_scene"],
+                            align_edit(
+                                item.source_scene, item.target_scene, canonical_order(item.source_scene, schema)
+                            ),
+                        )
+                    ),
+                    edited_image=codes[item.target_image_filename],
+                )
+                for item in instructions[name]
+            ),
+        )
+
+
+def _codes(images: ImageTokenizer, pictures: list[Image.Image]) -> list[np.ndarray]:
+    """Return the codes of pictures, one array each."""
+    size = images.config.image_size
+    pixels: list[UInt8[np.ndarray, "3 height width"]] = [image_to_pixels(picture, size) for picture in pictures]
+    device = next(images.parameters()).device
+    made = []
+    for start in range(0, len(pixels), 32):
+        batch = torch.from_numpy(np.stack(pixels[start : start + 32])).to(device).float() / 255
+        made += list(images.tokenize(batch).cpu().numpy().astype(np.uint16))
+    return made

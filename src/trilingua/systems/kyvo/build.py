@@ -1,0 +1,214 @@
+"""Configurations to objects: the only place where Kyvo's vocabulary, tokenizers and model are put together.
+
+A tokenizers' run directory holds `config.json`, `text.json`, `vocabulary.json` and `model.safetensors`; a
+decoder's run directory the same, with the tokenizer's weights in `images.safetensors`, so that one folder
+is all that loading needs.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from trilingua.core.config import from_json, to_json
+from trilingua.core.errors import CheckpointError, ConfigError
+from trilingua.core.io import atomic_path, existing_folder, read_json, write_json
+from trilingua.core.random import make_generator
+from trilingua.data.clevr.files import ClevrFolder
+from trilingua.data.clevr.instructions import generate_instructions
+from trilingua.data.clevr.questions import generate_questions
+from trilingua.models.decoder import Decoder
+from trilingua.scenes.program_text import program_to_text
+from trilingua.scenes.schema import CLEVR, Schema
+from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, with_spans
+from trilingua.tokenizers.images import ImageTokenizer
+from trilingua.tokenizers.sequences import SequenceTokenizer
+from trilingua.tokenizers.text import TextTokenizer
+from trilingua.tokenizers.vocabulary import Vocabulary, structural_markers
+
+SCHEMAS: dict[str, Schema] = {schema.name: schema for schema in (CLEVR,)}
+"""Every data set whose scenes Kyvo reads and writes."""
+
+
+def schema_named(name: str) -> Schema:
+    """Return the schema of a data set."""
+    if name not in SCHEMAS:
+        raise ConfigError(f"schema: {name!r} is unknown; choose one of {', '.join(SCHEMAS)}")
+    return SCHEMAS[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokenizers:
+    """Everything that turns a person's values into ids and back."""
+
+    config: TokenizersConfig
+    images: ImageTokenizer
+    sequences: SequenceTokenizer
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary that the tokenizers share."""
+        return self.sequences.vocabulary
+
+    @property
+    def schema(self) -> Schema:
+        """Whose scenes they read and write."""
+        return self.sequences.scenes.schema
+
+
+def task_texts(folder: ClevrFolder, *, num_scenes: int = 400) -> list[str]:
+    """Return questions, answers, programs and instructions about a folder's first scenes.
+
+    They are made afresh, so that the folder needs to hold no more than scenes.
+    """
+    texts: list[str] = []
+    for index, scene in enumerate(folder.scenes(num_scenes)):
+        generator = make_generator(0, "task texts", index)
+        for question in generate_questions(scene, generator, 6):
+            texts += [question["question"], question["answer"], program_to_text(question["program"])]
+        for instruction in generate_instructions(scene, generator, 4, acceptable=lambda _: True):
+            texts.append(instruction.instruction)
+    return texts
+
+
+def build_text_tokenizer(config: TokenizersConfig, texts: Iterable[str]) -> TextTokenizer:
+    """Return the backbone's tokenizer, or one of our own that was learnt from `texts`."""
+    if config.backbone:
+        from trilingua.models.llama_weights import load_backbone_tokenizer
+
+        return TextTokenizer(load_backbone_tokenizer(config.backbone))
+    words = [value for category in schema_named(config.schema).categories for value in category.values]
+    return TextTokenizer.train(texts, size=config.text_size, whole_words=words)
+
+
+def build_sequences(config: TokenizersConfig, text: TextTokenizer) -> SequenceTokenizer:
+    """Return the sequence tokenizer over a fresh vocabulary."""
+    schema = schema_named(config.schema)
+    vocabulary = Vocabulary(
+        text_size=text.size,
+        text_digest=text.digest,
+        markers=structural_markers(schema),
+        numbers=config.numbers,
+        num_image_codes=config.images.num_codes,
+    )
+    return SequenceTokenizer(schema, vocabulary, text)
+
+
+def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
+    """Return a decoder over the tokenizers' vocabulary; with a backbone, started from its weights."""
+    spans = {span.name: span.size for span in tokenizers.vocabulary.spans}
+    decoder = Decoder(with_spans(config.decoder, spans, tokenizers.images.config.code_dim))
+    decoder.embedding.set_codebook(tokenizers.images.codebook)
+    if config.recipe != "scratch":
+        if not config.backbone:
+            raise ConfigError(
+                f'backbone: recipe {config.recipe!r} starts from one; name "smollm2" or a Llama directory'
+            )
+        from trilingua.models.llama_weights import copy_backbone
+
+        copy_backbone(decoder, config.backbone)
+    decoder.init_from_text_embedding()
+    return decoder
+
+
+def load_tokenizers(run: str | Path, *, device: str = "cpu") -> Tokenizers:
+    """Read the tokenizers of a run of either stage.
+
+    Raises:
+        CheckpointError: the folder lacks a file or holds one of another kind.
+        VocabularyError: its vocabulary does not fit its text tokenizer.
+    """
+    run = existing_folder(run)
+    saved = _read_config(run)
+    config = from_json(TokenizersConfig, saved["tokenizers"], where=f"{run / 'config.json'}: tokenizers")
+    text = TextTokenizer.load(run / "text.json")
+    sequences = build_sequences(config, text)
+    sequences.vocabulary.require(Vocabulary.load(run / "vocabulary.json").digest, str(run / "vocabulary.json"))
+    images = ImageTokenizer(config.images)
+    weights = run / ("images.safetensors" if saved["kind"] == "kyvo" else "model.safetensors")
+    load_module(images, weights, prefix="" if saved["kind"] == "kyvo" else "tokenizer.")
+    return Tokenizers(config=config, images=images.to(device).eval(), sequences=sequences)
+
+
+def load_decoder(run: str | Path, tokenizers: Tokenizers, *, device: str = "cpu") -> tuple[KyvoConfig, Decoder]:
+    """Read the decoder of a run directory."""
+    run = existing_folder(run)
+    saved = _read_config(run)
+    if saved["kind"] != "kyvo":
+        raise CheckpointError(f"{run}: holds tokenizers and no decoder; pass the run of a `kyvo-*` preset")
+    config = from_json(KyvoConfig, saved["kyvo"], where=f"{run / 'config.json'}: kyvo")
+    spans = {span.name: span.size for span in tokenizers.vocabulary.spans}
+    decoder = Decoder(with_spans(config.decoder, spans, tokenizers.images.config.code_dim))
+    load_module(decoder, run / "model.safetensors", prefix="decoder.")
+    return config, decoder.to(device).eval()
+
+
+def write_tokenizer_files(run: Path, tokenizers: Tokenizers, config: KyvoConfig | None = None) -> None:
+    """Write what makes a run directory readable: configuration, text tokenizer, vocabulary.
+
+    With the configuration of a decoder, the image tokenizer's weights are written too.
+    """
+    from trilingua import __version__
+
+    value: dict[str, Any] = {
+        "kind": "kyvo" if config else "kyvo-tokenizers",
+        "version": __version__,
+        "tokenizers": to_json(tokenizers.config),
+    }
+    if config is not None:
+        value["kyvo"] = to_json(config)
+        save_module(tokenizers.images, run / "images.safetensors")
+    tokenizers.sequences.text.save(run / "text.json")
+    tokenizers.vocabulary.save(run / "vocabulary.json")
+    write_json(run / "config.json", value)
+
+
+def save_module(module: nn.Module, path: Path, *, dtype: torch.dtype | None = None, prefix: str = "") -> None:
+    """Write a module's weights as safetensors, atomically; floating point in `dtype` if it is given."""
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in module.state_dict().items():
+        converted = tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
+        tensors[prefix + name] = converted.contiguous().cpu()
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def load_module(module: nn.Module, path: Path, *, prefix: str = "") -> None:
+    """Read a module's weights from a safetensors file; names that do not begin with `prefix` are passed over.
+
+    Raises:
+        CheckpointError: the file is missing, torn, or holds other names or shapes.
+    """
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such file; this folder is no finished run")
+    try:
+        tensors = load_file(path)
+        found = {
+            name.removeprefix(prefix): value.float() if value.is_floating_point() else value
+            for name, value in tensors.items()
+            if name.startswith(prefix)
+        }
+        module.load_state_dict(found)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: is torn or no safetensors file ({error})") from error
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"{path}: does not fit its config.json ({first})") from error
+
+
+def _read_config(run: Path) -> dict[str, Any]:
+    path = run / "config.json"
+    if not path.exists():
+        raise CheckpointError(f"{run}: holds no config.json; pass the folder of a run of `trilingua train`")
+    value = read_json(path)
+    if not isinstance(value, dict) or value.get("kind") not in ("kyvo", "kyvo-tokenizers"):
+        raise CheckpointError(
+            f"{path}: is no configuration of a Kyvo run; pass the folder of a run of `trilingua train`"
+        )
+    return value

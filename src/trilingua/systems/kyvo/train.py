@@ -1,0 +1,99 @@
+"""The two stages of training, from a configuration to a run directory."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int16
+
+from trilingua.core.errors import ConfigError
+from trilingua.data.clevr.files import ClevrFolder
+from trilingua.data.clevr.views import view_of
+from trilingua.data.loaders import PackedStream, SequenceBuilder
+from trilingua.data.pictures import PictureStream
+from trilingua.data.renderers.builtin import BuiltinRenderer
+from trilingua.data.shards import Shards
+from trilingua.scenes.scene import Scene
+from trilingua.systems.kyvo.build import (
+    Tokenizers,
+    build_decoder,
+    build_sequences,
+    build_text_tokenizer,
+    load_tokenizers,
+    schema_named,
+    task_texts,
+    write_tokenizer_files,
+)
+from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig
+from trilingua.systems.kyvo.image_task import ImageTokenizerTask
+from trilingua.systems.kyvo.task import Evaluate, KyvoTask
+from trilingua.tokenizers.images import ImageTokenizer, image_to_pixels
+from trilingua.training.trainer import Trainer, TrainingResult
+
+
+def index_maps() -> Callable[[Scene], Int16[np.ndarray, "height width"]]:
+    """Return a function from a scene that records its view to the object that each pixel shows."""
+    renderer = BuiltinRenderer()
+    return lambda scene: renderer.find_objects(scene, view_of(scene))
+
+
+def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = False) -> TrainingResult:
+    """Train the text tokenizer, then the image tokenizer, into the folder `run`."""
+    folder = ClevrFolder(_required(config.data, "data", "a CLEVR data directory"))
+    held_out = range(max(0, len(folder) - config.held_out), len(folder))
+    if held_out.start < config.batch_size:
+        raise ConfigError(
+            f"{config.data}: holds {len(folder)} pictures; training needs {config.batch_size + config.held_out}"
+        )
+    images = config.images
+    torch.manual_seed(config.trainer.seed)
+    stream = PictureStream(
+        config.data,
+        index_map=index_maps(),
+        prepare=lambda picture: image_to_pixels(picture, images.image_size),
+        batch_size=config.batch_size,
+        grid_size=images.grid_size,
+        seed=config.trainer.seed,
+        schema=schema_named(config.schema),
+        positions=range(held_out.start),
+    )
+
+    def write_run_files(run_dir: Path) -> None:
+        text = build_text_tokenizer(config, task_texts(folder))
+        parts = Tokenizers(config=config, images=task.model.tokenizer, sequences=build_sequences(config, text))
+        write_tokenizer_files(run_dir, parts)
+
+    task = ImageTokenizerTask(
+        images,
+        config.losses,
+        schema=schema_named(config.schema),
+        held_out=stream.batch(held_out) if held_out else None,
+        on_start=write_run_files,
+    )
+    return Trainer(task, stream, config.trainer, run).fit(resume=resume)
+
+
+def train_decoder(
+    config: KyvoConfig,
+    run: Path,
+    *,
+    resume: bool = False,
+    make_judge: Callable[[Tokenizers, Shards], Evaluate] | None = None,
+) -> TrainingResult:
+    """Train the decoder into the folder `run`."""
+    tokenizers = load_tokenizers(_required(config.tokenizers, "tokenizers", "the run of a `kyvo-*-tokenizers` preset"))
+    shards = Shards(_required(config.data, "data", "a folder of shards"), tokenizers.vocabulary)
+    torch.manual_seed(config.trainer.seed)
+    decoder = build_decoder(config, tokenizers)
+    builder = SequenceBuilder(config.loader, tokenizers.sequences)
+    stream = PackedStream(shards, builder, seed=config.trainer.seed, num_scenes=len(shards) - config.held_out)
+    judge = make_judge(tokenizers, shards) if make_judge else None
+    task = KyvoTask(config, tokenizers, decoder, judge=judge)
+    return Trainer(task, stream, config.trainer, run).fit(resume=resume)
+
+
+def _required(path: str, name: str, what: str) -> Path:
+    if not path:
+        raise ConfigError(f"{name}: is not set; pass --{name} with {what}")
+    return Path(path)

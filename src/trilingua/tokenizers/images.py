@@ -1,0 +1,130 @@
+"""Pictures to codes and back: a vector-quantized autoencoder of 16 x 16 cells.
+
+256 x 256 pixels become 256 codes of 1,024, one for each cell of 16 x 16 pixels, in raster order. Both
+halves are patch transformers: a CPU multiplies matrices in bfloat16 three to four times faster than it
+convolves, and every cell sees the whole picture, so that a code can tell of an object's place and not
+only of its own pixels. The decoder paints overlapping patches, which leaves no edges between cells.
+
+Source: Esser et al. 2021 (VQGAN), section 3.1; Kyvo, appendix D.1 (sizes).
+Differs: the published tokenizer is a convolutional VQGAN fine-tuned from ImageNet weights.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, UInt8
+from PIL import Image
+from torch import Tensor, nn
+
+from trilingua.nn.patches import PatchTransformer, images_to_patches
+from trilingua.quantize.vq import Quantized, VectorQuantizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTokenizerConfig:
+    """Sizes of an image tokenizer."""
+
+    image_size: int = 256
+    """Height and width in pixels to which every picture is squashed."""
+    patch_size: int = 16
+    """Height and width in pixels of the cell that one code stands for."""
+    patch_overlap: int = 4
+    """Pixels by which a painted patch reaches over each edge of its cell."""
+    num_codes: int = 1024
+    code_dim: int = 64
+    dim: int = 192
+    encoder_layers: int = 5
+    decoder_layers: int = 3
+
+    @property
+    def grid_size(self) -> int:
+        """Cells along one side of the picture."""
+        return self.image_size // self.patch_size
+
+    @property
+    def tokens_per_image(self) -> int:
+        """How many codes one picture has."""
+        return self.grid_size**2
+
+
+class Reconstruction(NamedTuple):
+    """What the autoencoder makes of a batch in training."""
+
+    images: Float[Tensor, "batch 3 height width"]
+    quantized: Quantized
+    features: Float[Tensor, "batch code dim"]
+    """The decoder's last features of each cell."""
+
+
+class ImageTokenizer(nn.Module):
+    """The autoencoder. Pictures are floats in [0, 1]."""
+
+    def __init__(self, config: ImageTokenizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        size = config.patch_size
+        self.encoder = PatchTransformer(3 * size * size, config.tokens_per_image, config.dim, config.encoder_layers)
+        self.to_code = nn.Linear(config.dim, config.code_dim)
+        self.quantizer = VectorQuantizer(config.num_codes, config.code_dim)
+        self.decoder = PatchTransformer(config.code_dim, config.tokens_per_image, config.dim, config.decoder_layers)
+        painted = size + 2 * config.patch_overlap
+        self.to_pixels = nn.Linear(config.dim, 3 * painted * painted)
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Reconstruction:
+        """Encode, quantize and decode; in training mode the codebook follows."""
+        quantized = self.quantizer(self.encode(images))
+        pixels, features = self.decode(quantized.vectors)
+        return Reconstruction(pixels, quantized, features)
+
+    def encode(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch code code_dim"]:
+        """Return one latent vector for each cell."""
+        patches = images_to_patches(images * 2 - 1, self.config.patch_size)
+        return self.to_code(self.encoder(patches))
+
+    def decode(
+        self, vectors: Float[Tensor, "batch code code_dim"]
+    ) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch code dim"]]:
+        """Return pictures (not clipped) and the last features of each cell."""
+        features = self.decoder(vectors)
+        config = self.config
+        pixels = F.fold(
+            self.to_pixels(features).float().transpose(1, 2),
+            output_size=(config.image_size, config.image_size),
+            kernel_size=config.patch_size + 2 * config.patch_overlap,
+            stride=config.patch_size,
+            padding=config.patch_overlap,
+        )
+        return pixels * 0.5 + 0.5, features
+
+    @torch.inference_mode()
+    def tokenize(self, images: Float[Tensor, "batch 3 height width"]) -> Int[Tensor, "batch code"]:
+        """Return the codes of pictures in raster order, each in [0, num_codes)."""
+        return self.quantizer.codes(self.encode(images))
+
+    @torch.inference_mode()
+    def detokenize(self, codes: Int[Tensor, "batch code"]) -> Float[Tensor, "batch 3 height width"]:
+        """Paint the pictures of `codes`, clipped to [0, 1]."""
+        return self.decode(self.quantizer.vectors(codes))[0].clamp(0, 1)
+
+    @property
+    def codebook(self) -> Float[Tensor, "vocab code_dim"]:
+        """The code vectors, which the decoder-only model takes as frozen inputs."""
+        return self.quantizer.codebook
+
+
+def image_to_pixels(image: Image.Image, size: int) -> UInt8[np.ndarray, "3 height width"]:
+    """Squash a picture to `size` x `size` and return its bytes, channels first.
+
+    Source: Kyvo's tokenizer squashes and does not crop.
+    """
+    resized = image.resize((size, size), Image.Resampling.BICUBIC) if image.size != (size, size) else image
+    return np.ascontiguousarray(np.asarray(resized, dtype=np.uint8).transpose(2, 0, 1))
+
+
+def pixels_to_image(pixels: Float[Tensor, "3 height width"]) -> Image.Image:
+    """Return pixels in [0, 1] as a PIL picture."""
+    array = (pixels.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return Image.fromarray(array.permute(1, 2, 0).cpu().numpy())

@@ -1,0 +1,39 @@
+"""Real numbers to bins and back: equal steps over a closed range."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trilingua.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberGrid:
+    """Bins at `low`, `low + step`, ... `high`.
+
+    Source: Kyvo, section 3.1 and Table 3 (-3.00 to 3.00 by 0.05: 121 numbers).
+    """
+
+    low: float = -3.0
+    high: float = 3.0
+    step: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not (self.step > 0 and self.high > self.low):
+            raise ConfigError(f"number grid {self.low}..{self.high} by {self.step}: needs low < high and step > 0")
+        steps = (self.high - self.low) / self.step
+        if abs(steps - round(steps)) > 1e-6:
+            raise ConfigError(
+                f"number grid {self.low}..{self.high}: step {self.step} does not divide the range; change one"
+            )
+
+    def __len__(self) -> int:
+        return round((self.high - self.low) / self.step) + 1
+
+    def bin(self, value: float) -> int:
+        """Return the bin nearest to `value`, in [0, len(self)); values outside fall into the end bins."""
+        return int(np.clip(round((value - self.low) / self.step), 0, len(self) - 1))
+
+    def value(self, bin_index: int) -> float:
+        """Return the number at the middle of a bin, rounded so that it prints as it was meant."""
+        return round(self.low + bin_index * self.step, 6) + 0.0

@@ -1,0 +1,128 @@
+"""Scenes to ids and back, as the schema says.
+
+An object is a marker and a value for each attribute; a category's value is text after a space (one id in
+every tokenizer that we use), a number is one id of the number grid. Reading never raises: what a model
+wrote becomes the objects that are whole, and a list of what was wrong with the others.
+
+Source: Kyvo, section 3.1 and appendix B (the order of attributes and the markers).
+Differs: objects are written from left to right as the reference camera sees them, so that a picture has
+one right sequence; the published data keep the generator's random order.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from trilingua.scenes.scene import Scene, SceneObject
+from trilingua.scenes.schema import Category, Schema
+from trilingua.tokenizers.text import TextTokenizer
+from trilingua.tokenizers.vocabulary import Vocabulary
+
+
+class ParsedScene(NamedTuple):
+    """What could be read from ids."""
+
+    scene: Scene
+    problems: tuple[str, ...]
+    """One line for each thing that a valid scene would not have; empty for a valid one."""
+    spans: tuple[tuple[int, int], ...]
+    """For each object of the scene, where its tokens start and stop in the ids."""
+
+
+def canonical_order(scene: Scene, schema: Schema) -> list[int]:
+    """Return the indices of a scene's objects in the order of their places along the schema's direction.
+
+    For CLEVR that is from left to right as the reference camera sees them.
+    """
+    places = [sum(a * b for a, b in zip(item.location, schema.order_direction, strict=True)) for item in scene.objects]
+    return sorted(range(len(places)), key=lambda index: (places[index], index))
+
+
+class SceneTokenizer:
+    """Writes and reads scenes over one vocabulary."""
+
+    def __init__(self, schema: Schema, vocabulary: Vocabulary, text: TextTokenizer) -> None:
+        self.schema = schema
+        self.vocabulary = vocabulary
+        start = vocabulary.span("text").start
+        self.value_ids: dict[str, dict[str, tuple[int, ...]]] = {
+            category.name: {
+                value: tuple(start + token for token in text.tokenize(f" {value}")) for value in category.values
+            }
+            for category in schema.categories
+        }
+        self._values = {name: {ids: value for value, ids in values.items()} for name, values in self.value_ids.items()}
+
+    def tokenize(self, scene: Scene, *, sort: bool = True) -> list[int]:
+        """Return the ids of a scene, borders included.
+
+        Args:
+            scene: what to write; each number goes to its nearest bin.
+            sort: write the objects in canonical order; otherwise as they are listed.
+        """
+        marker = self.vocabulary.marker
+        ids = [marker("[SCENE-START]")]
+        for index in canonical_order(scene, self.schema) if sort else range(len(scene.objects)):
+            item = scene.objects[index]
+            ids.append(marker("[OBJECT-START]"))
+            for attribute in self.schema.attributes:
+                ids.append(marker(f"[{attribute.name.upper()}]"))
+                value = getattr(item, attribute.name)
+                if isinstance(attribute, Category):
+                    ids.extend(self.value_ids[attribute.name][value])
+                else:
+                    ids.extend(self.vocabulary.number(number) for number in value)
+            ids.append(marker("[OBJECT-END]"))
+        return [*ids, marker("[SCENE-END]")]
+
+    def detokenize(self, ids: Sequence[int]) -> ParsedScene:
+        """Return the whole objects among `ids` and a line for everything that is wrong."""
+        marker = self.vocabulary.marker
+        problems: list[str] = []
+        objects: list[SceneObject] = []
+        spans: list[tuple[int, int]] = []
+        if not ids or ids[0] != marker("[SCENE-START]"):
+            problems.append("the scene does not open with [SCENE-START]")
+        if marker("[SCENE-END]") not in ids:
+            problems.append("the scene has no [SCENE-END]")
+        starts = [index for index, token in enumerate(ids) if token == marker("[OBJECT-START]")]
+        for number, start in enumerate(starts):
+            limit = starts[number + 1] if number + 1 < len(starts) else len(ids)
+            stop = next((i for i in range(start, limit) if ids[i] == marker("[OBJECT-END]")), None)
+            if stop is None:
+                problems.append(f"object {number}: has no [OBJECT-END]")
+                continue
+            item = self._object(ids[start + 1 : stop])
+            if isinstance(item, str):
+                problems.append(f"object {number}: {item}")
+            else:
+                objects.append(item)
+                spans.append((start, stop + 1))
+        return ParsedScene(Scene(objects=tuple(objects)), tuple(problems), tuple(spans))
+
+    def _object(self, ids: Sequence[int]) -> SceneObject | str:
+        """Read one object's attributes, or return what is wrong with them."""
+        fields: dict[str, object] = {}
+        position = 0
+        for attribute in self.schema.attributes:
+            name = f"[{attribute.name.upper()}]"
+            if position >= len(ids) or ids[position] != self.vocabulary.marker(name):
+                return f"expected {name}"
+            position += 1
+            if isinstance(attribute, Category):
+                for length in range(len(ids) - position, 0, -1):
+                    value = self._values[attribute.name].get(tuple(ids[position : position + length]))
+                    if value is not None:
+                        fields[attribute.name] = value
+                        position += length
+                        break
+                else:
+                    return f"{name} has no known value"
+            else:
+                numbers = [self.vocabulary.number_value(token) for token in ids[position : position + attribute.count]]
+                if len(numbers) < attribute.count or None in numbers:
+                    return f"{name} needs {attribute.count} numbers"
+                fields[attribute.name] = tuple(numbers)
+                position += attribute.count
+        if position != len(ids):
+            return "has more than its attributes"
+        return SceneObject(**fields)  # type: ignore[arg-type]
