@@ -65,28 +65,43 @@ def test_a_scene_does_not_depend_on_how_many_there_are_nor_on_later_stages(finis
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "harm"),
     [
-        "images/CLEVR_test_000001.png",
-        "images/CLEVR_test_000001_edit0.png",
-        "scenes/CLEVR_test_000001.json",
-        "CLEVR_test_questions.json",
-        "CLEVR_test_instructions.json",
-        "manifest.json",
+        *itertools.product(
+            [
+                "images/CLEVR_test_000001.png",
+                "images/CLEVR_test_000001_edit0.png",
+                "scenes/CLEVR_test_000001.json",
+                "CLEVR_test_questions.json",
+                "CLEVR_test_instructions.json",
+            ],
+            ["deleted", "truncated"],
+        ),
+        ("manifest.json", "deleted"),
     ],
 )
-@pytest.mark.parametrize("harm", ["deleted", "truncated"])
 def test_what_is_deleted_or_truncated_is_made_again(finished, name, harm):
     folder, manifest = finished
     before = contents(folder)
     if harm == "deleted":
         (folder / name).unlink()
-    elif name == "manifest.json":
-        pytest.skip("a torn manifest cannot come about: it is written atomically")
     else:
         (folder / name).write_bytes(before[name][:40])
     assert generate_clevr(folder, CONFIG, make_renderer=DiscRenderer) == manifest
     assert contents(folder) == before
+
+
+def test_a_manifest_that_points_outside_is_refused(finished, tmp_path):
+    folder, manifest = finished
+    copy = tmp_path / "data"
+    shutil.copytree(folder, copy)
+    (tmp_path / "precious").write_text("x")
+    path = copy / "manifest.json"
+    path.write_text(json.dumps({**manifest, "files": {"../precious": "0"}}))
+    with pytest.raises(InputError) as error:
+        generate_clevr(copy, CONFIG, make_renderer=DiscRenderer)
+    assert str(error.value) == f"{path}: files: '../precious' lies outside the folder; choose another --out"
+    assert (tmp_path / "precious").read_text() == "x"
 
 
 class InterruptedRunError(Exception):
