@@ -3,13 +3,14 @@
 Callbacks see numbers and paths, never the model or a batch; only the first process calls them.
 """
 
+import io
 import json
 import logging
 import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, TextIO, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from tqdm import tqdm
 
@@ -113,7 +114,7 @@ class Progress(Callback):
 
     _bar: Any = None
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: io.TextIOBase | None = None) -> None:
         self._stream = stream
 
     def on_start(self, run_dir: Path, step: int, max_steps: int) -> None:

@@ -1,0 +1,139 @@
+"""Real processes: several that train one model, and one that is killed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.training.toy import ToyStream, ToyTask, toy_config
+
+from trilingua.core.errors import ConfigError
+from trilingua.training import processes
+from trilingua.training.callbacks import MetricsFile
+from trilingua.training.processes import make_accelerator, share_of_batches
+from trilingua.training.trainer import Trainer
+
+SCRIPT = str(Path(__file__).with_name("run_toy.py"))
+TWO = [
+    "--multi_gpu",
+    "--num_processes",
+    "2",
+    "--num_machines",
+    "1",
+    "--mixed_precision",
+    "no",
+    "--dynamo_backend",
+    "no",
+]
+
+
+def start(
+    run_dir: Path, settings: dict[str, Any], launcher: list[str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *(launcher or []), SCRIPT, str(run_dir), json.dumps(settings)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+
+
+def start_two(run_dir: Path, settings: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    port = str(29500 + os.getpid() % 20000)
+    launcher = ["-m", "accelerate.commands.launch", *TWO, "--main_process_port", port]
+    return start(run_dir, settings, launcher)
+
+
+def train_here(run_dir: Path, *, resume: bool = False, **settings: Any) -> None:
+    task = ToyTask(dropout=settings.pop("dropout"))
+    Trainer(task, ToyStream(), toy_config(**settings), run_dir, [MetricsFile()]).fit(resume=resume)
+
+
+def metrics(run_dir: Path, name: str) -> list[float]:
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [line[name] for line in lines if name in line]
+
+
+def require_equal_runs(one: Path, two: Path) -> None:
+    for name in ("loss", "largest", "gradient_norm", "learning_rate", "evaluation/sum"):
+        assert metrics(two, name) == pytest.approx(metrics(one, name), rel=1e-4, abs=1e-5), name
+    first, second = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=1e-4, atol=1e-5)
+
+
+SETTINGS = {
+    "dropout": 0.2,
+    "gradient_accumulation": 4,
+    "ema_decay": 0.9,
+    "eval_every_steps": 10,
+    "schedule": "constant",
+}
+
+
+def test_two_processes_make_the_run_of_one_and_one_goes_on_with_it(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    train_here(one, **SETTINGS)
+    done = start_two(two, SETTINGS | {"max_steps": 10})
+    assert sorted(done.stdout.split("\n")) == ["", "finished 10 2 Parameter", "finished 10 2 Parameter"], done.stderr
+    train_here(two, resume=True, **SETTINGS)
+    require_equal_runs(one, two)
+
+
+def test_two_processes_that_share_out_the_weights_go_on_with_the_run_of_one(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    train_here(one, **SETTINGS)
+    train_here(two, **SETTINGS, max_steps=10)
+    done = start_two(two, SETTINGS | {"fsdp": True, "resume": True})
+    assert sorted(done.stdout.split("\n")) == ["", "finished 20 2 DTensor", "finished 20 2 DTensor"], done.stderr
+    require_equal_runs(one, two)
+    state = "state/step_00000020/optimizer.safetensors"
+    first, second = load_file(one / state), load_file(two / state)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_a_killed_run_goes_on_bit_for_bit_from_its_last_checkpoint(tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    settings = {"dropout": 0.2, "ema_decay": 0.9}
+    train_here(whole, **settings)
+    assert start(killed, settings | {"signal": "SIGKILL", "at": 13}).returncode == -9
+    assert metrics(killed, "loss") == metrics(whole, "loss")[:12]
+    train_here(killed, resume=True, **settings)
+    assert metrics(killed, "loss") == metrics(whole, "loss")
+    files = [path.relative_to(whole) for path in whole.rglob("*.safetensors")]
+    assert len(files) == 7
+    for name in files:
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_processes_that_would_train_apart_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes.os, "environ", {"WORLD_SIZE": "2"})
+    with pytest.raises(ConfigError) as raised:
+        make_accelerator(find_unused_parameters=False)
+    assert str(raised.value) == (
+        "2 processes were started but 1 joined: they would train apart in one run directory; "
+        "start them with `accelerate launch --multi_gpu`, or start one process"
+    )
+
+
+def test_sharding_that_does_not_happen_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes.os, "environ", {"ACCELERATE_USE_FSDP": "true"})
+    with pytest.warns(UserWarning, match="FSDP was asked for but works between several GPUs only"):
+        make_accelerator(find_unused_parameters=False)
+
+
+def test_batches_that_cannot_be_dealt_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    accelerator = make_accelerator(find_unused_parameters=False)
+    assert share_of_batches(5, accelerator) == 5
+    monkeypatch.setattr(type(accelerator), "num_processes", 3)
+    assert share_of_batches(6, accelerator) == 2
+    with pytest.raises(ConfigError) as raised:
+        share_of_batches(5, accelerator)
+    assert str(raised.value) == (
+        "gradient_accumulation: 5 batches a step cannot be dealt out to 3 processes; choose a multiple of 3"
+    )
