@@ -4,15 +4,18 @@ Packs a scene and a view into the rows that `raytrace.py` draws. It needs no gra
 numbers: equal arguments give equal bytes.
 """
 
+import functools
 import math
+import os
+import sys
 from typing import Any
 
 import numpy as np
 import warp as wp
-from jaxtyping import Float32, Int16, Int32
+from jaxtyping import Float32, Int16, Int32, UInt8
 
 from trilingua.core.errors import ConfigError, InputError
-from trilingua.data.renderers import raytrace, solids
+from trilingua.data.renderers import lamps, raytrace, solids
 from trilingua.data.renderers.protocol import Rendering, View
 from trilingua.data.renderers.views import camera_for_view
 from trilingua.geometry.cameras import Camera
@@ -63,6 +66,8 @@ class BuiltinRenderer:
         self.shadow_samples = max(8, 2 * samples_per_pixel) if shadow_samples is None else shadow_samples
         self._device = _find_device(device)
         self._floor = _build_floor(self._device)
+        codes, limits = _build_srgb_table()
+        self._codes, self._limits = self._array(codes, wp.uint8), self._array(limits, float)
 
     def render(self, scene: Scene, view: View, *, width: int = 320, height: int = 240) -> Rendering:
         """Draw `scene` from `view`. Equal arguments give equal bytes.
@@ -78,20 +83,18 @@ class BuiltinRenderer:
         """
         camera = camera_for_view(view, width=width, height=height)
         objects, shown, index, depth = self._find(scene, camera, want_depth=True)
-        lamps = self._array(_pack_lamps(view), float)
+        lamp_rows = self._array(_pack_lamps(view), float)
         lens = _build_lens(camera)
         object_shaders = self._empty((len(scene.objects), 5), wp.int64)
         if scene.objects:
-            self._launch(raytrace.plan_objects, len(scene.objects), objects, lamps, object_shaders)
+            self._launch(lamps.plan_objects, len(scene.objects), objects, lamp_rows, object_shaders)
         floor_shaders = self._empty((*shown.shape, 5), wp.int64)
         floor_light = self._empty((*shown.shape, 16), float)
-        self._launch(
-            raytrace.light_floor, shown.shape, objects, lamps, self._floor, lens, floor_shaders, floor_light
-        )
+        self._launch(lamps.light_floor, shown.shape, objects, lamp_rows, self._floor, lens, floor_shaders, floor_light)
         image = self._empty((height, width, 3), wp.uint8)
         plan = (shown, object_shaders, floor_shaders, floor_light, index)
-        counts = (self.samples_per_pixel, self.shadow_samples)
-        self._launch(raytrace.shade, (height, width), objects, lamps, self._floor, lens, *plan, *counts, image)
+        counts = (self._codes, self._limits, self.samples_per_pixel, self.shadow_samples)
+        self._launch(raytrace.shade, (height, width), objects, lamp_rows, self._floor, lens, *plan, *counts, image)
         return Rendering(image=image.numpy(), object_index=index.numpy(), depth=depth.numpy())
 
     def find_objects(
@@ -111,8 +114,8 @@ class BuiltinRenderer:
         rows = _pack_objects(scene)
         objects = self._array(rows, float)
         boxes = self._array(_pixel_boxes(rows, camera), int)
-        shown = self._empty((-(-camera.height // raytrace.TILE), -(-camera.width // raytrace.TILE)), wp.int64)
-        self._launch(raytrace.plan_tiles, shown.shape, boxes, shown)
+        shown = self._empty((-(-camera.height // lamps.TILE), -(-camera.width // lamps.TILE)), wp.int64)
+        self._launch(lamps.plan_tiles, shown.shape, boxes, shown)
         shape = (camera.height, camera.width)
         index = self._empty(shape, wp.int16)
         depth = self._empty(shape if want_depth else (0, 0), float)
@@ -131,12 +134,28 @@ class BuiltinRenderer:
 
 
 def _find_device(name: str) -> str:
-    wp.config.log_level = wp.LOG_ERROR
+    _start_warp()
     try:
         return str(wp.get_device(name))
     except Exception as error:
         known = ", ".join(str(device) for device in wp.get_devices())
         raise ConfigError(f"device {name!r}: not available; this machine has {known}") from error
+
+
+@functools.cache
+def _start_warp() -> None:
+    """Start warp without a word: its native part tells every machine without a GPU so, past Python's streams."""
+    wp.config.log_level = wp.LOG_ERROR
+    sys.stderr.flush()
+    saved = os.dup(2)
+    silent = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(silent, 2)
+        wp.init()
+    finally:
+        os.dup2(saved, 2)
+        os.close(silent)
+        os.close(saved)
 
 
 def _pack_objects(scene: Scene) -> Float32[np.ndarray, "object column"]:
@@ -181,7 +200,7 @@ def _pixel_boxes(rows: Float32[np.ndarray, "object column"], camera: Camera) -> 
 
 
 def _pack_lamps(view: View) -> Float32[np.ndarray, "lamp column"]:
-    rows = np.zeros((4, raytrace.LAMP_COLUMNS), np.float32)
+    rows = np.zeros((4, lamps.LAMP_COLUMNS), np.float32)
     square = ((view.key_light, *_KEY), (view.fill_light, *_FILL), (view.back_light, *_BACK))
     for row, (place, edge, power) in zip(rows, square, strict=False):
         row[:3] = place
@@ -203,8 +222,8 @@ def _half_edges(facing: np.ndarray, half: float) -> np.ndarray:
     return np.concatenate([level, upright]) * half
 
 
-def _build_lens(camera: Camera) -> raytrace.Lens:
-    lens = raytrace.Lens()
+def _build_lens(camera: Camera) -> solids.Lens:
+    lens = solids.Lens()
     lens.position = wp.vec3(*camera.position)
     lens.right = wp.vec3(*camera.rotation[:, 0])
     lens.up = wp.vec3(*camera.rotation[:, 1])
@@ -226,3 +245,11 @@ def _build_floor(device: str) -> solids.Floor:
     floor.heights = wp.array(heights, dtype=float, device=device)
     floor.slopes = wp.array(np.gradient(heights, places), dtype=float, device=device)
     return floor
+
+
+def _build_srgb_table() -> tuple[UInt8[np.ndarray, " bucket"], Float32[np.ndarray, " code"]]:
+    """Return the 8-bit sRGB code of evenly spaced linear values, and the value at which each code gives way."""
+    halves = (np.arange(255) + 0.5) / 255.0
+    limits = np.where(halves <= 0.04045, halves / 12.92, ((halves + 0.055) / 1.055) ** 2.4)
+    codes = np.searchsorted(limits, np.arange(4097) / 4096.0, side="right")
+    return codes.astype(np.uint8), limits.astype(np.float32)

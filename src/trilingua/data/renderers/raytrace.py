@@ -1,20 +1,26 @@
-# mypy: disable-error-code="valid-type,no-any-return,no-untyped-call,name-defined"
-"""Shading of analytic solids in CLEVR's studio, as warp kernels for CPU and CUDA.
+# mypy: ignore-errors
+# ruff: noqa: UP018, RUF046 - warp tells variables from constants by these calls, and knows no any()
+"""The colours of CLEVR's solids and floor, as warp kernels for CPU and CUDA.
 
 The kernels know rows of numbers, not scenes: `builtin.py` packs them. One thread draws one pixel, and every
 sample position is fixed, so the same rows give the same picture on any number of threads.
 
 Light is direct light from four lamps with soft shadows, plus one bounce between floor and solids that is
-estimated from solid angles instead of being sampled; so there is no noise. What many pixels share is planned
-once: for tiles of pixels, which solids they may show or be shaded by and the floor's unshaded light; for
-solids, which others may shade them.
+estimated from solid angles instead of being sampled; so there is no noise.
 """
 
 import warp as wp
 
+from trilingua.data.renderers.lamps import (
+    NUM_LAMPS,
+    TILE,
+    half_edge,
+    irradiance,
+    lamp_ray,
+    seen_share,
+)
 from trilingua.data.renderers.solids import (
     BLUE,
-    BOUND,
     EVERYTHING,
     FAR,
     GREEN,
@@ -24,6 +30,7 @@ from trilingua.data.renderers.solids import (
     SIZE,
     Bits,
     Floor,
+    Lens,
     Rows,
     bit,
     center_of,
@@ -32,6 +39,7 @@ from trilingua.data.renderers.solids import (
     is_blocked,
     near_edge,
     normal_of,
+    pixel_ray,
     trace,
 )
 
@@ -40,15 +48,6 @@ wp.set_module_options({"enable_backward": False})
 RUBBER = wp.constant(0)
 METAL = wp.constant(1)
 
-# Columns of a lamp's row: place (for the sun: direction), two half edges, radiance times area (for the sun:
-# irradiance), direction in which it faces away from.
-LAMP_COLUMNS = 13
-NUM_LAMPS = wp.constant(4)
-SUN = wp.constant(3)
-
-TILE = 8
-"""Side of a tile, in pixels."""
-
 _TILE = wp.constant(TILE)
 _TILE_SIDE = wp.constant(float(TILE))
 _FLOOR_ALBEDO = wp.constant(0.8)
@@ -56,186 +55,9 @@ _PI = wp.constant(3.14159265)
 _AMBIENT = wp.constant(0.06)
 
 
-@wp.struct
-class Lens:
-    """A pinhole camera: where it stands and its axes; focal length in pixels."""
-
-    position: wp.vec3
-    right: wp.vec3
-    up: wp.vec3
-    forward: wp.vec3
-    focal: float
-    width: float
-    height: float
-
-
-@wp.func
-def _pixel_ray(lens: Lens, column: float, row: float) -> wp.vec3:
-    x = (column - 0.5 * lens.width) / lens.focal
-    y = (0.5 * lens.height - row) / lens.focal
-    return wp.normalize(lens.forward + x * lens.right + y * lens.up)
-
-
 @wp.func
 def _color(objects: Rows, i: int) -> wp.vec3:
     return wp.vec3(objects[i, RED], objects[i, GREEN], objects[i, BLUE])
-
-
-@wp.func
-def _lamp_ray(lamps: Rows, j: int, point: wp.vec3, a: float, b: float):
-    """Return the direction and distance from `point` to the place (a, b) in [-1, 1] of lamp j."""
-    place = wp.vec3(
-        lamps[j, 0] + a * lamps[j, 3] + b * lamps[j, 6],
-        lamps[j, 1] + a * lamps[j, 4] + b * lamps[j, 7],
-        lamps[j, 2] + a * lamps[j, 5] + b * lamps[j, 8],
-    )
-    reach = float(FAR)
-    if j == SUN:
-        return wp.normalize(place), reach
-    to_lamp = place - point
-    reach = wp.length(to_lamp)
-    return to_lamp / reach, reach
-
-
-@wp.func
-def _half_edge(lamps: Rows, j: int, reach: float) -> float:
-    """Return half the lamp's edge over its distance."""
-    edge = wp.length(wp.vec3(lamps[j, 3], lamps[j, 4], lamps[j, 5]))
-    if j == SUN:
-        return edge
-    return edge / reach
-
-
-@wp.func
-def _irradiance(lamps: Rows, j: int, ray: wp.vec3, reach: float) -> float:
-    """Return what lamp j sends, without shadow, to a surface that faces it."""
-    if j == SUN:
-        return lamps[j, 9]
-    facing = wp.dot(ray, wp.vec3(lamps[j, 10], lamps[j, 11], lamps[j, 12]))
-    return wp.max(facing, 0.0) * lamps[j, 9] / (reach * reach)
-
-
-@wp.func
-def _shaders(objects: Rows, lamps: Rows, j: int, point: wp.vec3, radius: float, own: int) -> Bits:
-    """Return the solids that may shade lamp j for some place within `radius` of `point`."""
-    ray, reach = _lamp_ray(lamps, j, point, 0.0, 0.0)
-    # The lamp's corners lie this far from its middle, seen from a metre away.
-    spread = 1.4143 * _half_edge(lamps, j, reach)
-    result = wp.int64(NOTHING)
-    for k in range(objects.shape[0]):
-        local = center_of(objects, k) - point
-        along = wp.dot(local, ray)
-        bound = objects[k, BOUND] + radius
-        wide = bound + wp.max(along, 0.0) * spread
-        if k != own and along > -bound and along < reach + bound and wp.dot(local, local) - along * along < wide * wide:
-            result = result | bit(k)
-    return result
-
-
-@wp.func
-def _bouncers(objects: Rows, point: wp.vec3, radius: float, own: int) -> Bits:
-    """Return the solids near enough to light some place within `radius` of `point`."""
-    result = wp.int64(NOTHING)
-    for k in range(objects.shape[0]):
-        reach = 8.0 * objects[k, SIZE] + radius
-        local = center_of(objects, k) - point
-        if k != own and wp.dot(local, local) < reach * reach:
-            result = result | bit(k)
-    return result
-
-
-@wp.kernel
-def plan_objects(objects: Rows, lamps: Rows, shaders: wp.array2d(dtype=wp.int64)) -> None:
-    """Write for each solid the sets of solids that may shade each lamp for it and, last, that light it."""
-    i = wp.tid()
-    center = center_of(objects, i)
-    for j in range(NUM_LAMPS):
-        shaders[i, j] = _shaders(objects, lamps, j, center, objects[i, BOUND], i)
-    shaders[i, NUM_LAMPS] = _bouncers(objects, center, objects[i, BOUND], i)
-
-
-@wp.kernel
-def plan_tiles(boxes: wp.array2d(dtype=int), shown: wp.array2d(dtype=wp.int64)) -> None:
-    """Write for each tile the set of solids that it may show."""
-    row, column = wp.tid()
-    result = wp.int64(NOTHING)
-    for i in range(boxes.shape[0]):
-        wide = boxes[i, 1] >= column * _TILE and boxes[i, 0] < (column + 1) * _TILE
-        if wide and boxes[i, 3] >= row * _TILE and boxes[i, 2] < (row + 1) * _TILE:
-            result = result | bit(i)
-    shown[row, column] = result
-
-
-@wp.kernel
-def light_floor(
-    objects: Rows,
-    lamps: Rows,
-    floor: Floor,
-    lens: Lens,
-    shaders: wp.array3d(dtype=wp.int64),
-    light: wp.array3d(dtype=float),
-) -> None:
-    """Write each tile's floor light: irradiance of each lamp at its corners, and which solids may shade or add."""
-    row, column = wp.tid()
-    middle = wp.vec3(0.0)
-    for corner in range(4):
-        c = float((column + corner % 2) * _TILE)
-        r = float((row + corner / 2) * _TILE)
-        ray = _pixel_ray(lens, c, r)
-        distance, slope = hit_floor(floor, lens.position, ray)
-        if distance >= FAR:
-            light[row, column, 0] = -1.0
-            return
-        point = lens.position + distance * ray
-        middle += 0.25 * point
-        normal = wp.normalize(wp.vec3(0.0, 0.0, 1.0) - slope * floor.axis)
-        for j in range(NUM_LAMPS):
-            to_lamp, reach = _lamp_ray(lamps, j, point, 0.0, 0.0)
-            light[row, column, 4 * j + corner] = _irradiance(lamps, j, to_lamp, reach) * wp.max(
-                wp.dot(normal, to_lamp), 0.0
-            )
-    radius = float(0.0)
-    for corner in range(4):
-        ray = _pixel_ray(lens, float((column + corner % 2) * _TILE), float((row + corner / 2) * _TILE))
-        distance, slope = hit_floor(floor, lens.position, ray)
-        radius = wp.max(radius, wp.length(lens.position + distance * ray - middle))
-    for j in range(NUM_LAMPS):
-        shaders[row, column, j] = _shaders(objects, lamps, j, middle, radius, -1)
-    shaders[row, column, NUM_LAMPS] = _bouncers(objects, middle, radius, -1)
-
-
-@wp.func
-def _seen_share(objects: Rows, lamps: Rows, j: int, among: Bits, point: wp.vec3, samples: int) -> float:
-    """Return the share of lamp j, in [0, 1], that `point` sees past the solids of `among`."""
-    if among == NOTHING:
-        return 1.0
-    if samples <= 1:
-        ray, reach = _lamp_ray(lamps, j, point, 0.0, 0.0)
-        if is_blocked(objects, among, point, ray, reach):
-            return 0.0
-        return 1.0
-    near = _shaders(objects, lamps, j, point, 0.0, -1) & among
-    if near == NOTHING:
-        return 1.0
-    open_corners = int(0)
-    for k in range(4):
-        corner, distance = _lamp_ray(lamps, j, point, 2.0 * float(k % 2) - 1.0, 2.0 * float(k / 2) - 1.0)
-        if not is_blocked(objects, near, point, corner, distance):
-            open_corners += 1
-    if open_corners == 0:
-        return 0.0
-    if open_corners == 4:
-        return 1.0
-    # A Fibonacci lattice: as even as a grid, but an edge in any direction crosses its points one by one.
-    seen = int(0)
-    for k in range(samples):
-        a = 2.0 * (float(k) + 0.5) / float(samples) - 1.0
-        turn = (float(k) + 0.5) * 0.6180339887
-        b = 2.0 * (turn - wp.floor(turn)) - 1.0
-        inner, distance = _lamp_ray(lamps, j, point, a, b)
-        if not is_blocked(objects, near, point, inner, distance):
-            seen += 1
-    return float(seen) / float(samples)
 
 
 @wp.func
@@ -247,7 +69,7 @@ def _bounce(objects: Rows, among: Bits, point: wp.vec3, normal: wp.vec3, wrap: f
             to_object = center_of(objects, i) - point
             square = wp.dot(to_object, to_object)
             size = objects[i, SIZE]
-            # Fades out where `_bouncers` cuts off.
+            # Fades out where `find_bouncers` cuts off.
             fade = wp.max(1.0 - square / (64.0 * size * size), 0.0)
             cos = (1.0 - wrap) * wp.dot(to_object, normal) / wp.sqrt(square) + wrap
             share = wp.min(size * size / square, 1.0) * wp.max(cos, 0.0) * fade
@@ -266,10 +88,10 @@ def _floor_light(objects: Rows, lamps: Rows, floor: Floor, point: wp.vec3, slope
     normal = wp.normalize(wp.vec3(0.0, 0.0, 1.0) - slope * floor.axis)
     total = float(0.0)
     for j in range(NUM_LAMPS):
-        ray, reach = _lamp_ray(lamps, j, point, 0.0, 0.0)
-        light = _irradiance(lamps, j, ray, reach) * wp.max(wp.dot(normal, ray), 0.0)
+        ray, reach = lamp_ray(lamps, j, point, 0.0, 0.0)
+        light = irradiance(lamps, j, ray, reach) * wp.max(wp.dot(normal, ray), 0.0)
         if light > 1.0e-4:
-            total += light * _seen_share(objects, lamps, j, EVERYTHING, point, samples)
+            total += light * seen_share(objects, lamps, j, EVERYTHING, point, samples)
     return _floor_radiance(total, _bounce(objects, EVERYTHING, point, normal, 0.0))
 
 
@@ -310,11 +132,11 @@ def _rubber(
     diffuse = float(0.0)
     sheen = float(0.0)
     for j in range(NUM_LAMPS):
-        ray, reach = _lamp_ray(lamps, j, start, 0.0, 0.0)
+        ray, reach = lamp_ray(lamps, j, start, 0.0, 0.0)
         cos = wp.dot(normal, ray)
         if cos > 0.0:
-            share = _seen_share(objects, lamps, j, shaders[i, j], start, samples)
-            light = _irradiance(lamps, j, ray, reach) * share
+            share = seen_share(objects, lamps, j, shaders[i, j], start, samples)
+            light = irradiance(lamps, j, ray, reach) * share
             diffuse += light * cos
             sheen += light * _gloss(normal, ray, view, 0.35)
     bounced = _bounce(objects, shaders[i, NUM_LAMPS], point, normal, 0.2)
@@ -330,11 +152,11 @@ def _metal_lamps(objects: Rows, lamps: Rows, among: Bits, point: wp.vec3, normal
     """Return the lamps' highlights on an untinted metal: a broad and a narrow lobe, widened by the lamp's size."""
     total = float(0.0)
     for j in range(NUM_LAMPS):
-        ray, reach = _lamp_ray(lamps, j, point, 0.0, 0.0)
+        ray, reach = lamp_ray(lamps, j, point, 0.0, 0.0)
         if wp.dot(normal, ray) > 0.0:
-            narrow = 0.03 + 0.4 * _half_edge(lamps, j, reach)
+            narrow = 0.03 + 0.4 * half_edge(lamps, j, reach)
             lobes = 0.4 * _gloss(normal, ray, view, 0.2) + 0.6 * _gloss(normal, ray, view, narrow)
-            light = _irradiance(lamps, j, ray, reach) * lobes
+            light = irradiance(lamps, j, ray, reach) * lobes
             if light > 1.0e-3 and not is_blocked(objects, among, point, ray, reach):
                 total += light
     return total
@@ -415,7 +237,7 @@ def find_objects(
     if among == NOTHING and not want_depth:
         index[row, column] = wp.int16(-1)
         return
-    ray = _pixel_ray(lens, float(column) + 0.5, float(row) + 0.5)
+    ray = pixel_ray(lens, float(column) + 0.5, float(row) + 0.5)
     i, distance = trace(objects, among, lens.position, ray)
     index[row, column] = wp.int16(i)
     if want_depth:
@@ -440,7 +262,7 @@ def _floor_pixel(
     row = int(y) / _TILE
     column = int(x) / _TILE
     if light[row, column, 0] < 0.0:
-        ray = _pixel_ray(lens, x, y)
+        ray = pixel_ray(lens, x, y)
         distance, slope = hit_floor(floor, lens.position, ray)
         if distance >= FAR:
             return wp.vec3(0.0)
@@ -452,27 +274,27 @@ def _floor_pixel(
         some = some | shaders[row, column, j]
     point = wp.vec3(0.0)
     if some != NOTHING:
-        ray = _pixel_ray(lens, x, y)
+        ray = pixel_ray(lens, x, y)
         distance, _slope = hit_floor(floor, lens.position, ray)
         point = lens.position + distance * ray
     total = float(0.0)
     for j in range(NUM_LAMPS):
         top = wp.lerp(light[row, column, 4 * j], light[row, column, 4 * j + 1], a)
         low = wp.lerp(light[row, column, 4 * j + 2], light[row, column, 4 * j + 3], a)
-        share = _seen_share(objects, lamps, j, shaders[row, column, j], point, samples)
+        share = seen_share(objects, lamps, j, shaders[row, column, j], point, samples)
         total += wp.lerp(top, low, b) * share
     bounced = _bounce(objects, shaders[row, column, NUM_LAMPS], point, wp.vec3(0.0, 0.0, 1.0), 0.0)
     return _floor_radiance(total, bounced)
 
 
 @wp.func
-def _encode(value: float) -> wp.uint8:
+def _encode(value: float, codes: wp.array(dtype=wp.uint8), limits: wp.array(dtype=float)) -> wp.uint8:
+    """Return the 8-bit code of linear `value`: the table's guess, corrected by the codes' exact limits."""
     light = wp.clamp(value, 0.0, 1.0)
-    if light <= 0.0031308:
-        light = 12.92 * light
-    else:
-        light = 1.055 * wp.pow(light, 0.41666667) - 0.055
-    return wp.uint8(int(light * 255.0 + 0.5))
+    code = int(codes[int(light * float(codes.shape[0] - 1))])
+    while code < 255 and light >= limits[code]:
+        code += 1
+    return wp.uint8(code)
 
 
 @wp.kernel
@@ -486,6 +308,8 @@ def shade(
     floor_shaders: wp.array3d(dtype=wp.int64),
     floor_light: wp.array3d(dtype=float),
     index: wp.array2d(dtype=wp.int16),
+    codes: wp.array(dtype=wp.uint8),
+    limits: wp.array(dtype=float),
     samples_per_pixel: int,
     shadow_samples: int,
     image: wp.array3d(dtype=wp.uint8),
@@ -517,7 +341,7 @@ def shade(
         distance = float(0.0)
         ray = wp.vec3(0.0)
         if among != NOTHING:
-            ray = _pixel_ray(lens, x, y)
+            ray = pixel_ray(lens, x, y)
             i, distance = trace(objects, among, lens.position, ray)
         if i < 0:
             color = _floor_pixel(objects, lamps, floor, lens, floor_shaders, floor_light, x, y, shadow_samples)
@@ -538,6 +362,6 @@ def shade(
         total += wp.vec3(wp.min(color[0], 2.0), wp.min(color[1], 2.0), wp.min(color[2], 2.0))
         k += 1
     total = total / float(count)
-    image[row, column, 0] = _encode(total[0])
-    image[row, column, 1] = _encode(total[1])
-    image[row, column, 2] = _encode(total[2])
+    image[row, column, 0] = _encode(total[0], codes, limits)
+    image[row, column, 1] = _encode(total[1], codes, limits)
+    image[row, column, 2] = _encode(total[2], codes, limits)

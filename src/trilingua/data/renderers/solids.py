@@ -1,8 +1,9 @@
-# mypy: disable-error-code="valid-type,no-any-return,no-untyped-call,name-defined"
+# mypy: ignore-errors
+# ruff: noqa: UP018, RUF046, SIM110 - warp tells variables from constants by these calls, and knows no any()
 """Where a ray meets CLEVR's solids and the studio's floor, as warp functions for CPU and CUDA.
 
 A solid is a row of numbers (the `COLUMNS`); sets of solids are the bits of a 64-bit number. This module knows
-geometry alone: no lamps, no colours, no pixels.
+geometry alone: no lamps and no colours.
 """
 
 import warp as wp
@@ -248,3 +249,24 @@ def hit_floor(floor: Floor, origin: wp.vec3, ray: wp.vec3):
         if u + distance * du < floor.start or side < floor.side_low or side > floor.side_high:
             distance = float(FAR)
     return distance, slope
+
+
+@wp.struct
+class Lens:
+    """A pinhole camera: where it stands and its axes; focal length in pixels."""
+
+    position: wp.vec3
+    right: wp.vec3
+    up: wp.vec3
+    forward: wp.vec3
+    focal: float
+    width: float
+    height: float
+
+
+@wp.func
+def pixel_ray(lens: Lens, column: float, row: float) -> wp.vec3:
+    """Return the direction in which the camera sees a place of the picture, in pixels from the top left."""
+    x = (column - 0.5 * lens.width) / lens.focal
+    y = (0.5 * lens.height - row) / lens.focal
+    return wp.normalize(lens.forward + x * lens.right + y * lens.up)
