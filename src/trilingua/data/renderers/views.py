@@ -1,4 +1,4 @@
-"""CLEVR's studio: the reference camera and lamps, and how each picture jitters them.
+"""CLEVR's studio: its camera, lamps and floor, and how each picture jitters camera and lamps.
 
 All numbers are those of the generator's base scene file. Nothing here draws.
 Source: CLEVR generator, `base_scene.blend` and `render_images.py`.
@@ -26,6 +26,45 @@ LIGHT_JITTER = 1.0
 
 FOCAL_PER_WIDTH = 35.0 / 32.0
 """Focal length over the width of the sensor: a 35 mm lens on a sensor 32 mm wide."""
+
+
+LAMPS = ((0.5, 25.0), (0.5, 7.5), (1.0, 12.5))
+"""Edge in metres, and radiance times area in watts per steradian, of the square key, fill and back lamp.
+
+Each shines from one side, the side that faces the origin.
+"""
+
+SUN_DIRECTION = (0.41449565, -0.19458349, 0.88900542)
+"""Unit vector from the ground to a fourth, far lamp, which never moves."""
+
+SUN_IRRADIANCE = 0.45
+"""What the far lamp sends to a surface that faces it, in watts per square metre."""
+
+SUN_RADIUS = 0.0995
+"""Sine of half the angle that the far lamp spans."""
+
+FLOOR_AXIS = (-0.9032076597, 0.4292037785, 0.0)
+"""Unit vector along which the floor rises into a sweep behind the objects."""
+
+FLOOR_ACROSS = (0.4292037785, 0.9032076597, 0.0)
+
+FLOOR_START = -9.546
+"""Where the floor begins along its axis, in metres; nearer to the camera there is nothing."""
+
+FLOOR_SIDES = (-26.58, 29.9)
+"""Where the floor ends across its axis, in metres."""
+
+FLOOR_PROFILE = (
+    (5.12, 0.0), (6.118, 0.022), (7.047, 0.06), (7.909, 0.105), (8.71, 0.163), (9.451, 0.23), (10.136, 0.307),
+    (10.769, 0.396), (11.353, 0.499), (11.891, 0.62), (12.385, 0.761), (12.839, 0.925), (13.256, 1.115),
+    (13.639, 1.331), (13.989, 1.578), (14.31, 1.858), (14.604, 2.174), (14.874, 2.528), (15.121, 2.924),
+    (15.559, 3.854), (15.934, 4.989), (16.262, 6.358), (16.556, 7.991), (16.831, 9.92), (17.229, 13.444),
+    (17.641, 17.832), (18.091, 23.215),
+)  # fmt: skip
+"""Metres along the floor's axis, and how high the floor is there; it is flat before the first.
+
+Differs: the reference floor begins to rise a few millimetres earlier; ours is flat wherever objects stand.
+"""
 
 
 def camera_for_view(view: View, *, width: int = 320, height: int = 240) -> Camera:
