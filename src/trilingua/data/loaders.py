@@ -204,7 +204,8 @@ class PackedStream:
             record, tree = self._tree(number)
             if len(tree.ids) > config.row_length:
                 raise ConfigError(
-                    f"row_length: {config.row_length} holds no scene of {len(tree.ids)} tokens; raise it or lower the mix"
+                    f"row_length: {config.row_length} holds no scene of {len(tree.ids)} tokens; "
+                    "raise it or lower the mix"
                 )
             fitting = [row for row in range(len(rows)) if used[row] + len(tree.ids) <= config.row_length]
             if not fitting:

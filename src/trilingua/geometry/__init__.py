@@ -1,0 +1,1 @@
+"""Pure functions of places and cameras."""

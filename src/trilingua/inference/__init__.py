@@ -1,0 +1,1 @@
+"""Decoding: prompts in, ids out, under a grammar or freely. Nothing here sees a tokenizer."""

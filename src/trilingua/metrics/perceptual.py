@@ -38,8 +38,8 @@ class FeatureDistance(nn.Module):
         network.load_state_dict(weights)
         self.stem = nn.Sequential(network._conv_stem, network._bn0, nn.ReLU6())
         self.blocks = nn.ModuleList(network._blocks[: _TAPS[-1] + 1])
-        self.register_buffer("mean", torch.tensor([0.498, 0.498, 0.498]).view(3, 1, 1))
-        self.register_buffer("scale", torch.tensor([0.502, 0.502, 0.502]).view(3, 1, 1))
+        self.mean = nn.Buffer(torch.tensor([0.498, 0.498, 0.498]).view(3, 1, 1))
+        self.scale = nn.Buffer(torch.tensor([0.502, 0.502, 0.502]).view(3, 1, 1))
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "FeatureDistance":

@@ -1,7 +1,9 @@
-"""A patch discriminator: is each region of a picture painted by us or by the renderer?
+"""A patch discriminator: tells of each region of a picture whether we or the renderer painted it.
 
 Source: Isola et al. 2017 (PatchGAN); Esser et al. 2021 (VQGAN), section 3.1 (adaptive weight).
 """
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +18,7 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         widths = (3, dim, 2 * dim, 4 * dim)
         layers: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in pairwise(widths):
             layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.GroupNorm(1, after), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(4 * dim, 1, 3, padding=1))
 

@@ -9,6 +9,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+HEAD_DIM = 64
+"""Width of an attention head."""
+
 
 def images_to_patches(
     images: Float[Tensor, "batch channel height width"], patch_size: int
@@ -16,6 +19,10 @@ def images_to_patches(
     """Cut pictures into non-overlapping square patches, in raster order.
 
     A patch is flattened as (row, column, channel).
+
+    Args:
+        images: both sides are multiples of `patch_size`.
+        patch_size: height and width of a patch in pixels.
     """
     batch, channels, height, width = images.shape
     rows, columns = height // patch_size, width // patch_size
@@ -69,7 +76,7 @@ class PatchTransformer(nn.Module):
     Args:
         in_dim: width of the inputs.
         num_patches: how many patches a picture has.
-        dim: width of the transformer; a multiple of 64, the width of a head.
+        dim: width of the transformer; a multiple of `HEAD_DIM`.
         num_layers: number of blocks.
     """
 
@@ -77,7 +84,7 @@ class PatchTransformer(nn.Module):
         super().__init__()
         self.input = nn.Linear(in_dim, dim)
         self.position = nn.Parameter(torch.randn(num_patches, dim) * 0.02)
-        self.blocks = nn.ModuleList(PatchBlock(dim, dim // 64, 4 * dim) for _ in range(num_layers))
+        self.blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_layers))
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Float[Tensor, "batch patch in_dim"]) -> Float[Tensor, "batch patch dim"]:

@@ -40,15 +40,20 @@ class DenseProbe(nn.Module):
             values: the true values; NaN where there are none.
 
         Returns:
-            The sum of mean cross-entropies and mean absolute errors, and the metrics `class_accuracy`
-            (of all categories at once, where every one is known) and `value_error` (mean, absolute).
+            The sum of each category's mean cross-entropy and of the values' mean absolute error, each over
+            what is known; and the metrics `class_accuracy` (of all categories at once, where every one is
+            known) and `value_error` (mean, absolute). What is known nowhere counts 0.
         """
         *logits, predicted = self.output(features).float().split([*self.num_classes, values.shape[-1]], dim=-1)
         total = features.new_zeros((), dtype=torch.float32)
         right = torch.ones_like(classes[..., 0], dtype=torch.bool)
         for index, category in enumerate(logits):
             truth = classes[..., index]
-            total = total + F.cross_entropy(category.flatten(0, -2), truth.flatten().long(), ignore_index=-1)
+            # Summed and divided by hand: the mean over no cells at all would be NaN, and here it is 0.
+            summed = F.cross_entropy(
+                category.flatten(0, -2), truth.flatten().long(), ignore_index=-1, reduction="sum"
+            )
+            total = total + summed / (truth >= 0).sum().clamp_min(1)
             right &= category.argmax(dim=-1) == truth
         known = ~values.isnan()
         error = (predicted[known] - values[known]).abs().mean() if known.any() else total.new_zeros(())

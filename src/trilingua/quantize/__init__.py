@@ -1,0 +1,1 @@
+"""Bottlenecks: vectors to codes and back, one a module."""

@@ -19,10 +19,11 @@ class Quantized(NamedTuple):
     """What a quantizer returns for a batch."""
 
     vectors: Float[Tensor, "*points code_dim"]
-    """The chosen code vectors; gradients pass straight through to the inputs."""
+    """The chosen code vectors; gradients pass straight through to the inputs' unit vectors."""
     codes: Int[Tensor, "*points"]
+    """Index of each input's code."""
     loss: Float[Tensor, ""]
-    """Commitment loss: mean squared distance of the inputs from their codes."""
+    """Commitment loss: mean squared distance of the inputs' unit vectors from their codes."""
 
 
 class VectorQuantizer(nn.Module):
@@ -31,23 +32,29 @@ class VectorQuantizer(nn.Module):
     Args:
         num_codes: size of the codebook.
         code_dim: width of a code vector.
-        decay: share of the old average that one training step keeps, in (0, 1).
+        decay: share of its old vector that a code keeps in one training step, in (0, 1).
+        count_decay: the same for the average of how often a code is chosen; shorter, so that dead codes are soon
+            found. All codes are dead at the start, so the first batch gives them their vectors.
         revive_below: a code whose average count falls under this share of the mean count is revived.
     """
 
     codebook: Tensor
     counts: Tensor
 
-    def __init__(self, num_codes: int, code_dim: int, *, decay: float = 0.99, revive_below: float = 0.03) -> None:
+    def __init__(self, num_codes: int, code_dim: int, *, decay: float = 0.99, count_decay: float = 0.95, revive_below: float = 0.03) -> None:
         super().__init__()
         self.decay = decay
+        self.count_decay = count_decay
         self.revive_below = revive_below
         self.register_buffer("codebook", F.normalize(torch.randn(num_codes, code_dim), dim=-1))
         self.register_buffer("counts", torch.zeros(num_codes))
 
     def codes(self, inputs: Float[Tensor, "*points code_dim"]) -> Int[Tensor, "*points"]:
         """Return the index of the code nearest to each input, in [0, num_codes)."""
-        return (F.normalize(inputs.float(), dim=-1) @ self.codebook.T).argmax(dim=-1)
+        # In float32 under autocast too: bfloat16 cannot tell the cosines of near codes apart, and training
+        # would choose other codes than tokenizing does.
+        with torch.autocast(inputs.device.type, enabled=False):
+            return (F.normalize(inputs.float(), dim=-1) @ self.codebook.T).argmax(dim=-1)
 
     def vectors(self, codes: Int[Tensor, "*points"]) -> Float[Tensor, "*points code_dim"]:
         """Return the vectors of `codes`."""
@@ -67,12 +74,10 @@ class VectorQuantizer(nn.Module):
     def _follow(self, unit: Float[Tensor, "point code_dim"], codes: Int[Tensor, " point"]) -> None:
         """Move every used code towards the mean of its inputs, and every dead code onto a random input."""
         counts = torch.bincount(codes, minlength=len(self.counts)).to(unit.dtype)
-        if not self.counts.any():
-            self.counts += len(unit) / len(counts)
         sums = torch.zeros_like(self.codebook).index_add_(0, codes, unit)
         # A code's own average count weighs its old vector, so that rare codes move as surely as common ones.
         moved = self.decay * self.counts[:, None] * self.codebook + (1 - self.decay) * sums
-        self.counts.lerp_(counts, 1 - self.decay)
+        self.counts.lerp_(counts, 1 - self.count_decay)
         self.codebook.copy_(torch.where(counts[:, None] > 0, F.normalize(moved, dim=-1), self.codebook))
         mean_count = len(unit) / len(counts)
         dead = self.counts < self.revive_below * mean_count

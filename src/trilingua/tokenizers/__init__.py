@@ -1,0 +1,1 @@
+"""Raw values to ids of one vocabulary and back."""

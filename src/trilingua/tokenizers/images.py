@@ -19,7 +19,8 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
-from trilingua.nn.patches import PatchTransformer, images_to_patches
+from trilingua.core.errors import ConfigError
+from trilingua.nn.patches import HEAD_DIM, PatchTransformer, images_to_patches
 from trilingua.quantize.vq import Quantized, VectorQuantizer
 
 
@@ -34,10 +35,28 @@ class ImageTokenizerConfig:
     patch_overlap: int = 4
     """Pixels by which a painted patch reaches over each edge of its cell."""
     num_codes: int = 1024
+    """Size of the codebook, at most 65,536. Source: Kyvo, appendix D.1."""
     code_dim: int = 64
+    """Width of a code vector. Kyvo: 256."""
     dim: int = 192
+    """Width of both transformers, a multiple of 64."""
     encoder_layers: int = 5
+    """Transformer layers from pixels to codes."""
     decoder_layers: int = 3
+    """Transformer layers from codes to pixels."""
+
+    def __post_init__(self) -> None:
+        for name in ("image_size", "patch_size", "num_codes", "code_dim", "dim", "encoder_layers", "decoder_layers"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"images {name}: {getattr(self, name)}; expected at least 1")
+        if self.image_size % self.patch_size:
+            raise ConfigError(f"images image_size: {self.image_size}; expected a multiple of patch_size {self.patch_size}")
+        if self.patch_overlap < 0:
+            raise ConfigError(f"images patch_overlap: {self.patch_overlap}; expected 0 or more")
+        if self.num_codes > 2**16:
+            raise ConfigError(f"images num_codes: {self.num_codes}; expected at most {2**16}, since shards store 16 bits")
+        if self.dim % HEAD_DIM:
+            raise ConfigError(f"images dim: {self.dim}; expected a multiple of {HEAD_DIM}, the width of a head")
 
     @property
     def grid_size(self) -> int:
@@ -54,13 +73,14 @@ class Reconstruction(NamedTuple):
     """What the autoencoder makes of a batch in training."""
 
     images: Float[Tensor, "batch 3 height width"]
+    """Not clipped."""
     quantized: Quantized
     features: Float[Tensor, "batch code dim"]
     """The decoder's last features of each cell."""
 
 
 class ImageTokenizer(nn.Module):
-    """The autoencoder. Pictures are floats in [0, 1]."""
+    """The autoencoder. Pictures are squares of `image_size` pixels, floats in [0, 1]."""
 
     def __init__(self, config: ImageTokenizerConfig) -> None:
         super().__init__()
@@ -101,7 +121,7 @@ class ImageTokenizer(nn.Module):
 
     @torch.inference_mode()
     def tokenize(self, images: Float[Tensor, "batch 3 height width"]) -> Int[Tensor, "batch code"]:
-        """Return the codes of pictures in raster order, each in [0, num_codes)."""
+        """Return the codes of pictures in raster order, each in [0, num_codes); the same in either mode."""
         return self.quantizer.codes(self.encode(images))
 
     @torch.inference_mode()
@@ -116,15 +136,15 @@ class ImageTokenizer(nn.Module):
 
 
 def image_to_pixels(image: Image.Image, size: int) -> UInt8[np.ndarray, "3 height width"]:
-    """Squash a picture to `size` x `size` and return its bytes, channels first.
+    """Squash an RGB picture to `size` x `size` and return its bytes, channels first.
 
-    Source: Kyvo's tokenizer squashes and does not crop.
+    Source: Kyvo's published code squashes and does not crop.
     """
     resized = image.resize((size, size), Image.Resampling.BICUBIC) if image.size != (size, size) else image
     return np.ascontiguousarray(np.asarray(resized, dtype=np.uint8).transpose(2, 0, 1))
 
 
 def pixels_to_image(pixels: Float[Tensor, "3 height width"]) -> Image.Image:
-    """Return pixels in [0, 1] as a PIL picture."""
+    """Return pixels as a PIL picture; values outside [0, 1] are clipped."""
     array = (pixels.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
     return Image.fromarray(array.permute(1, 2, 0).cpu().numpy())

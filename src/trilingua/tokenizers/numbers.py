@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from trilingua.core.errors import ConfigError
 
 
@@ -15,8 +13,11 @@ class NumberGrid:
     """
 
     low: float = -3.0
+    """The first bin's number, in the unit of what is written."""
     high: float = 3.0
+    """The last bin's number."""
     step: float = 0.05
+    """Distance of neighbouring bins, above 0; it divides the range."""
 
     def __post_init__(self) -> None:
         if not (self.step > 0 and self.high > self.low):
@@ -32,7 +33,7 @@ class NumberGrid:
 
     def bin(self, value: float) -> int:
         """Return the bin nearest to `value`, in [0, len(self)); values outside fall into the end bins."""
-        return int(np.clip(round((value - self.low) / self.step), 0, len(self) - 1))
+        return round(min(max((value - self.low) / self.step, 0), len(self) - 1))
 
     def value(self, bin_index: int) -> float:
         """Return the number at the middle of a bin, rounded so that it prints as it was meant."""

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from trilingua.scenes.scene import Scene
 from trilingua.scenes.schema import Schema
 from trilingua.tokenizers.scenes import SceneTokenizer
 from trilingua.tokenizers.text import TextTokenizer

@@ -35,7 +35,7 @@ class TextTokenizer:
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def detokenize(self, ids: Sequence[int]) -> str:
-        """Return the text of `ids`; ids cut in the middle of a character give U+FFFD there."""
+        """Return the text of `ids`, each in [0, size); ids cut in the middle of a character give U+FFFD there."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=False)
 
     def save(self, path: str | Path) -> None:
@@ -62,8 +62,8 @@ class TextTokenizer:
         Args:
             texts: what it should write briefly.
             size: number of ids, at least 256 (the bytes).
-            whole_words: words that become one id each, both bare and after a space, as far as BPE merges
-                reach; they are repeated until they win their merges.
+            whole_words: words that become one id each where they follow a space, as long as `size` has
+                room for their merges; they are repeated until they win them.
         """
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from trilingua.core.errors import VocabularyError
+from trilingua.core.errors import ConfigError, VocabularyError
 from trilingua.core.io import digest_json, read_json, write_json
 from trilingua.scenes.schema import Schema
 from trilingua.tokenizers.numbers import NumberGrid
@@ -25,9 +25,11 @@ SpanName = Literal["text", "markers", "numbers", "image"]
 class Span:
     """A half-open range of ids of one kind."""
 
-    name: str
+    name: SpanName
     start: int
+    """The first id."""
     size: int
+    """Number of ids."""
 
     @property
     def stop(self) -> int:
@@ -54,16 +56,31 @@ class Vocabulary:
     markers: tuple[str, ...]
     """Structural tokens, each with its own id; begin and end of a sequence among them."""
     numbers: NumberGrid = field(default_factory=NumberGrid)
+    """Which numbers have an id each."""
     num_image_codes: int = 1024
+    """Codes of the image tokenizer."""
     begin: str = "[BEGIN]"
     """The marker that opens every sequence."""
     end: str = "[END]"
     """The marker that closes every sequence and stops decoding."""
 
+    def __post_init__(self) -> None:
+        if self.text_size < 1 or self.num_image_codes < 0:
+            raise ConfigError(
+                f"vocabulary: {self.text_size} text ids and {self.num_image_codes} image codes; "
+                "expected at least 1 and at least 0"
+            )
+        repeated = sorted({name for name in self.markers if self.markers.count(name) > 1})
+        if repeated:
+            raise ConfigError(f"vocabulary: marker {repeated[0]} occurs twice; each needs an id of its own")
+        for name in (self.begin, self.end):
+            if name not in self.markers:
+                raise ConfigError(f"vocabulary: {name} is not among its markers {', '.join(self.markers)}; add it")
+
     @cached_property
     def spans(self) -> tuple[Span, ...]:
         """The spans in id order: disjoint, and together every id from 0 on."""
-        sizes = {
+        sizes: dict[SpanName, int] = {
             "text": self.text_size,
             "markers": len(self.markers),
             "numbers": len(self.numbers),
@@ -113,7 +130,7 @@ class Vocabulary:
         span = self.span("numbers")
         return self.numbers.value(token_id - span.start) if token_id in span else None
 
-    def kind(self, token_id: int) -> str:
+    def kind(self, token_id: int) -> SpanName:
         """Return the name of the span that holds an id."""
         for span in self.spans:
             if token_id in span:
@@ -123,7 +140,7 @@ class Vocabulary:
     def describe(self, token_id: int) -> str:
         """Return what an id means, for people: a marker's name, a number, `image:17` or `text:42`."""
         kind = self.kind(token_id)
-        offset = token_id - self.span(kind).start  # type: ignore[arg-type]
+        offset = token_id - self.span(kind).start
         if kind == "markers":
             return self.markers[offset]
         if kind == "numbers":
@@ -136,7 +153,8 @@ class Vocabulary:
             "text_size": self.text_size,
             "text_digest": self.text_digest,
             "markers": list(self.markers),
-            "numbers": {"low": self.numbers.low, "high": self.numbers.high, "step": self.numbers.step},
+            # As floats: -3 and -3.0 are one grid, and must have one digest.
+            "numbers": {name: float(getattr(self.numbers, name)) for name in ("low", "high", "step")},
             "num_image_codes": self.num_image_codes,
             "begin": self.begin,
             "end": self.end,
@@ -157,6 +175,7 @@ class Vocabulary:
         """Read a vocabulary that `save` wrote.
 
         Raises:
+            InputError: there is no such file, or it is not JSON.
             VocabularyError: the file lacks a field or its digest does not match its content.
         """
         value = read_json(path)
@@ -170,16 +189,25 @@ class Vocabulary:
                 begin=value["begin"],
                 end=value["end"],
             )
-            expected = value["digest"]
-        except (KeyError, TypeError) as error:
+            is_whole = value["digest"] == vocabulary.digest
+        except (KeyError, TypeError, ConfigError) as error:
             raise VocabularyError(
-                f"{path}: not a vocabulary ({error}); expected the vocabulary.json of a run"
+                f"{path}: not a vocabulary ({error!r}); expected the vocabulary.json of a run"
             ) from error
-        vocabulary.require(expected, str(path))
+        if not is_whole:
+            raise VocabularyError(
+                f"{path}: was changed since it was written (its digest does not fit its content); "
+                "put back the file that belongs to the run"
+            )
         return vocabulary
 
     def require(self, digest: str, where: str) -> None:
-        """Raise `VocabularyError` unless `digest` is this vocabulary's."""
+        """Raise `VocabularyError` unless `digest` is this vocabulary's.
+
+        Args:
+            digest: of the vocabulary that ids were made with.
+            where: the file or folder that holds those ids, for the message.
+        """
         if digest != self.digest:
             raise VocabularyError(
                 f"{where}: made with vocabulary {digest[:12]}, but this run has {self.digest[:12]}; "

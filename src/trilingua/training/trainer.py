@@ -273,11 +273,13 @@ class Trainer:
         batches = list(self._take_batches())
         weights = [float(self.task.batch_weight(batch)) for _, batch in batches]
         total = sum_over_processes(sum(weights), self._accelerator)
+        on_cpu = self.device.type == "cpu"
         for optimizer in self._optimizers:
             optimizer.zero_grad(set_to_none=True)
         for (index, batch), weight in zip(batches, weights, strict=True):
             # A function of (seed, step, batch) alone: no interruption, evaluation or process can change the noise.
-            torch.manual_seed(int(make_generator(config.seed, "step", self.step, index).integers(2**63)))
+            seed = int(make_generator(config.seed, "step", self.step, index).integers(2**63))
+            (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(seed)  # the former costs a tenth
             with self._gradients_stay_here(index < config.gradient_accumulation - self._world):
                 loss, metrics = self._loss(send_to_device(batch, self.device, non_blocking=True))
                 # DDP and FSDP average over processes, hence the factor: the sum of weighted losses is what counts.

@@ -1,0 +1,1 @@
+"""Kyvo: structured scenes as a third language beside text and pictures."""

@@ -5,8 +5,7 @@ decoder's run directory the same, with the tokenizer's weights in `images.safete
 is all that loading needs.
 """
 
-import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

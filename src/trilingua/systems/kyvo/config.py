@@ -141,7 +141,7 @@ def kyvo_tiny() -> KyvoConfig:
 
 @preset("kyvo-smollm2")
 def kyvo_smollm2() -> KyvoConfig:
-    """A GPU, hours: SmolLM2-135M-Instruct as the backbone, all of it trained."""
+    """GPU, hours: SmolLM2-135M-Instruct as the backbone, all of it trained."""
     return KyvoConfig(
         decoder=DecoderConfig(
             num_text=1,

@@ -163,7 +163,7 @@ class ImageTokenizerTask(TrainTask):
 
     @torch.no_grad()
     def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
-        """Return PSNR, usage and probe accuracy on held-out pictures; write some of them beside their reconstructions."""
+        """Return PSNR, usage and probe accuracy on held-out pictures; write some beside their reconstructions."""
         if self.held_out is None:
             return {}
         batch, model = self.held_out, self.model
@@ -187,7 +187,7 @@ class ImageTokenizerTask(TrainTask):
 
 
 class _Trained(nn.Module):
-    """Everything that has parameters to train; calling it runs the tokenizer, so that wrappers for several processes work."""
+    """Everything that has parameters to train; calling it runs the tokenizer, which wrappers for processes need."""
 
     def __init__(
         self,

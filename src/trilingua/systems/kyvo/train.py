@@ -28,7 +28,7 @@ from trilingua.systems.kyvo.build import (
 from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig
 from trilingua.systems.kyvo.image_task import ImageTokenizerTask
 from trilingua.systems.kyvo.task import Evaluate, KyvoTask
-from trilingua.tokenizers.images import ImageTokenizer, image_to_pixels
+from trilingua.tokenizers.images import image_to_pixels
 from trilingua.training.trainer import Trainer, TrainingResult
 
 
