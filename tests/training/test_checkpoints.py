@@ -169,6 +169,7 @@ def test_a_mismatch_names_the_field_and_both_values(tmp_path: Path) -> None:
     found = require_checkpoint(tmp_path)
     saved = {"vocabulary": "a", "model": {"dim": 8, "depth": 2}}
     require_same(found, saved, json.loads(json.dumps(saved)))
+    require_same(found, {"betas": [0.9, 0.95]}, {"betas": (0.9, 0.95)})
     with pytest.raises(CheckpointError) as raised:
         require_same(found, saved, {"vocabulary": "a", "model": {"dim": 16, "depth": 3}})
     assert str(raised.value) == (

@@ -155,7 +155,7 @@ def require_same(checkpoint: Checkpoint, saved: Any, current: Any) -> None:
     Raises:
         CheckpointError: names the first field that differs, both values, and how many more there are.
     """
-    found = list(differences(saved, current))
+    found = list(differences(saved, json.loads(json.dumps(current))))  # as it would have been saved: no tuples
     if found:
         path, old, new = found[0]
         more = f" ({len(found) - 1} more fields differ)" if len(found) > 1 else ""
