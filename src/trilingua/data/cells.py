@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int8
 
+from trilingua.core.errors import InputError
 from trilingua.scenes.scene import Scene
 from trilingua.scenes.schema import Schema
 
@@ -35,16 +36,28 @@ NUM_CELL_VALUES = 4
 def cell_targets(
     scene: Scene, cells: Int8[np.ndarray, "row column"], schema: Schema, *, width: int = 320, height: int = 240
 ) -> CellTargets:
-    """Return the targets of a picture of `width` x `height` pixels whose cells show the objects `cells`.
+    """Return what the cells of a picture show.
 
-    The objects of `scene` must have pixel coordinates.
+    Args:
+        scene: what is in the picture; its objects have pixel coordinates.
+        cells: index of the object that each cell of a square grid shows, -1 for the ground.
+        schema: the data set's.
+        width: of the picture that the pixel coordinates refer to, in pixels.
+        height: of that picture.
+
+    Raises:
+        InputError: an object has no pixel coordinates.
     """
     grid_size = len(cells)
     facts = np.full((len(scene.objects) + 1, len(schema.categories) + 1), -1, dtype=np.int8)
     facts[-1, 0] = 0
     places = np.full((len(scene.objects) + 1, 4), np.nan, dtype=np.float32)
     for index, item in enumerate(scene.objects):
-        assert item.pixel_coords is not None, "the probe needs each object's place in the picture"
+        if item.pixel_coords is None:
+            raise InputError(
+                f"{scene.image_filename}: objects[{index}] has no pixel_coords, which the targets of its cells need; "
+                "make the data with `trilingua data clevr`"
+            )
         column, row, _ = item.pixel_coords
         facts[index] = [1, *(c.values.index(getattr(item, c.name)) for c in schema.categories)]
         places[index] = [column / width * grid_size, row / height * grid_size, *item.location[:2]]

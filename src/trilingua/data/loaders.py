@@ -18,7 +18,7 @@ from trilingua.core.errors import ConfigError
 from trilingua.core.random import make_generator
 from trilingua.data.packing import PackedBatch, TrainingSequence, Tree, merge, pack
 from trilingua.data.shards import Ids, SceneRecord, Shards
-from trilingua.tokenizers.sequences import TASKS, SequenceTokenizer, Task, centre_out_order
+from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,7 @@ class LoaderConfig:
     first_codes: int = 5
     """How many codes of a predicted image weigh more. Source: Kyvo, section 3.2."""
     first_codes_weight: float = 10.0
+    """How much each of them weighs, where another token weighs 1. Source: Kyvo, section 3.2."""
     row_length: int = 1024
     """Tokens of one packed row."""
     rows_per_batch: int = 8
@@ -49,66 +50,66 @@ class KyvoBatch(NamedTuple):
     cell_tokens: Int[Tensor, "picture cell"]
     """Index of each cell's token among the flattened tokens of the batch."""
     cell_classes: Int8[Tensor, "picture cell category"]
+    """As in `CellTargets`."""
     cell_values: Float[Tensor, "picture cell value"]
+    """As in `CellTargets`."""
 
 
 class SequenceBuilder:
-    """Turns a scene's record into the training sequences of any task."""
+    """Turns a scene's record into the training sequences of any task.
+
+    Args:
+        config: what is drawn and how it is weighed.
+        sequences: what made the data.
+
+    Raises:
+        ConfigError: the mix or the weights name an unknown task, or the mix draws nothing.
+    """
 
     def __init__(self, config: LoaderConfig, sequences: SequenceTokenizer) -> None:
-        unknown = set(config.mix) - set(TASKS)
-        if unknown:
-            raise ConfigError(f"mix: no task {sorted(unknown)[0]!r}; choose among {', '.join(TASKS)}")
+        for field_name in ("mix", "task_weights"):
+            for task, value in getattr(config, field_name).items():
+                if task not in TASKS:
+                    raise ConfigError(f"{field_name}: no task {task!r}; choose among {', '.join(TASKS)}")
+                if value < 0:
+                    raise ConfigError(f"{field_name}: {task} {value}; expected 0 or more")
+        if not any(config.mix.values()):
+            raise ConfigError("mix: draws no sequence of any task; give one of them more than 0")
         self.config, self.sequences = config, sequences
 
-    def image_piece(self, codes: Sequence[int] | np.ndarray, *, centre_out: bool) -> Ids:
-        """Return an image segment of raster `codes`."""
-        start, end = self.sequences.borders["image"]
-        first = self.sequences.vocabulary.span("image").start
-        values = np.asarray(codes, dtype=np.int64) + first
-        if centre_out:
-            values = values[list(centre_out_order(len(values)))]
-        return (start, *values.tolist(), end)
-
     def build(
-        self, task: Task, record: SceneRecord, pieces: Mapping[str, Ids], *, last_segment: str | None = None
+        self, task: Task, record: SceneRecord, pieces: Mapping[str, Sequence[int]], *, last_segment: str | None = None
     ) -> TrainingSequence:
         """Return one sequence of `task`.
 
         Args:
             task: what is given and predicted.
-            record: the scene, for the image and scene segments that `pieces` lacks.
-            pieces: the ids of the other segments, by name.
+            record: the scene, for the segments `image` and `scene`.
+            pieces: the other segments by name: ids, or an image's codes in raster order.
             last_segment: stop after this predicted segment, without the end of the sequence.
         """
         vocabulary = self.sequences.vocabulary
-        given: list[Ids] = [(vocabulary.begin_id,)]
-        for segment in task.given:
-            given.append(self._piece(segment.name, record, pieces))
+        given = ((vocabulary.begin_id,), *(self._piece(segment, record, pieces) for segment in task.given))
         predicted: list[int] = []
         weights: list[float] = []
         scale = self.config.task_weights.get(task.name, 1.0)
         for segment in task.predicted:
-            if segment.kind == "image":
-                codes = record.image if segment.name == "image" else np.asarray(pieces[segment.name])
-                piece = self.image_piece(codes, centre_out=segment.centre_out)
-                emphasis = [1.0, *([self.config.first_codes_weight] * self.config.first_codes)]
-                weights += [scale * w for w in (emphasis + [1.0] * len(piece))[: len(piece)]]
-            else:
-                piece = self._piece(segment.name, record, pieces)
-                weights += [scale] * len(piece)
+            piece = self._piece(segment, record, pieces)
+            emphasis = [self.config.first_codes_weight] * self.config.first_codes if segment.kind == "image" else []
+            weights += [scale * w for w in [1.0, *emphasis, *[1.0] * len(piece)][: len(piece)]]
             predicted += piece
             if segment.name == last_segment:
                 break
         else:
             predicted.append(vocabulary.end_id)
             weights.append(scale)
-        return TrainingSequence(tuple(given), (self.sequences.output_id,), tuple(predicted), tuple(weights))
+        return TrainingSequence(given, (self.sequences.output_id,), tuple(predicted), tuple(weights))
 
-    def _piece(self, name: str, record: SceneRecord, pieces: Mapping[str, Ids]) -> Ids:
-        if name in pieces:
-            return pieces[name]
-        return self.image_piece(record.image, centre_out=False) if name == "image" else record.scene
+    def _piece(self, segment: Segment, record: SceneRecord, pieces: Mapping[str, Sequence[int]]) -> Ids:
+        if segment.kind == "image":
+            codes = record.image if segment.name == "image" else pieces[segment.name]
+            return tuple(self.sequences.segment(segment, codes))
+        return record.scene if segment.name == "scene" else tuple(pieces[segment.name])
 
     def tree(self, record: SceneRecord, generator: np.random.Generator) -> Tree:
         """Draw a scene's sequences by the mix and merge them."""
@@ -140,6 +141,10 @@ class SequenceBuilder:
         return merge(sequences)
 
 
+_MOST_EMPTY = 1000
+"""Scenes without a sequence, beyond one epoch, after which a stream is taken to have none at all."""
+
+
 class PackedStream:
     """Batches of packed trees; every scene once an epoch.
 
@@ -159,6 +164,7 @@ class PackedStream:
         if self._num_scenes < 1:
             raise ConfigError(f"shards: hold {len(shards)} scenes, which leaves none to train on; tokenize more")
         self._next_scene = 0
+        self._order = (-1, np.zeros(0, np.int64))
         self._pool = ThreadPoolExecutor(1)
         self._ahead: Future[tuple[KyvoBatch, int]] | None = None
 
@@ -183,18 +189,16 @@ class PackedStream:
 
     def _tree(self, number: int) -> tuple[SceneRecord, Tree]:
         epoch, place = divmod(number, self._num_scenes)
-        order = self._order(epoch)
-        record = self._shards[int(order[place])]
+        if self._order[0] != epoch:
+            self._order = (epoch, make_generator(self._seed, "order", epoch).permutation(self._num_scenes))
+        record = self._shards[int(self._order[1][place])]
         return record, self._builder.tree(record, make_generator(self._seed, "sequences", number))
 
-    def _order(self, epoch: int) -> np.ndarray:
-        if getattr(self, "_ordered", (-1, None))[0] != epoch:
-            order = make_generator(self._seed, "order", epoch).permutation(self._num_scenes)
-            self._ordered: tuple[int, Any] = (epoch, order)
-        return self._ordered[1]
-
     def _build(self, first: int) -> tuple[KyvoBatch, int]:
-        """Take scenes in order, each into the emptiest row, until one fits nowhere: no scene is left out or late."""
+        """Take scenes in order, each into the fullest row with room for it, until one fits nowhere.
+
+        So no scene is left out or late.
+        """
         config = self._builder.config
         rows: list[list[Tree]] = [[] for _ in range(config.rows_per_batch)]
         used = [0] * config.rows_per_batch
@@ -210,29 +214,29 @@ class PackedStream:
             fitting = [row for row in range(len(rows)) if used[row] + len(tree.ids) <= config.row_length]
             if not fitting:
                 break
+            if number - first > self._num_scenes + _MOST_EMPTY and not any(used):
+                raise ConfigError("mix: none of its tasks has data in these shards; choose others or tokenize more")
             row = max(fitting, key=lambda index: used[index])
-            place = self._picture_start(tree, record)
+            place = self._picture_start(tree)
             if place is not None:
                 pictures.append((row * config.row_length + used[row] + place, record))
             rows[row].append(tree)
             used[row] += len(tree.ids)
             number += 1
-        packed = pack(
-            [row or [merge([])] for row in rows], config.row_length, self._builder.sequences.vocabulary.begin_id
+        packed = pack(rows, config.row_length, self._builder.sequences.vocabulary.begin_id)
+        first_codes = torch.tensor([start for start, _ in pictures], dtype=torch.int64)
+        # Stacked behind one record that is cut off again: it gives a batch without given pictures its shape.
+        classes = np.stack([record.cell_classes, *(known.cell_classes for _, known in pictures)])[1:]
+        values = np.stack([record.cell_values, *(known.cell_values for _, known in pictures)])[1:].astype(np.float32)
+        batch = KyvoBatch(
+            packed,
+            first_codes[:, None] + torch.arange(len(record.image)),
+            torch.from_numpy(classes),
+            torch.from_numpy(values),
         )
-        cells = len(pictures[0][1].image) if pictures else 0
-        tokens = torch.tensor([start for start, _ in pictures], dtype=torch.int64)[:, None] + torch.arange(cells)
-        return (
-            KyvoBatch(
-                packed,
-                tokens,
-                torch.from_numpy(np.stack([record.cell_classes for _, record in pictures])),
-                torch.from_numpy(np.stack([record.cell_values for _, record in pictures]).astype(np.float32)),
-            ),
-            number,
-        )
+        return batch, number
 
-    def _picture_start(self, tree: Tree, record: SceneRecord) -> int | None:
+    def _picture_start(self, tree: Tree) -> int | None:
         """Return where the first code of the given picture lies in a tree, or None if no sequence is given one."""
         start_id = self._builder.sequences.borders["image"][0]
         for node, parent in enumerate(tree.parents):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int, Int64
 from torch import Tensor
 
 from trilingua.core.errors import ConfigError
@@ -25,9 +25,11 @@ class TrainingSequence(NamedTuple):
     """One sequence: pieces that are given, then the ids to predict."""
 
     given: tuple[tuple[int, ...], ...]
+    """Pieces of ids; sequences share a piece where they share it and all before it."""
     opening: tuple[int, ...]
-    """Ids right before the prediction, not predicted themselves: the output marker."""
+    """Ids right before the prediction, not predicted themselves, at least one: the output marker."""
     predicted: tuple[int, ...]
+    """Ids to predict, at least one."""
     weights: tuple[float, ...]
     """How much each predicted id counts in the loss."""
 
@@ -35,12 +37,16 @@ class TrainingSequence(NamedTuple):
 class Tree(NamedTuple):
     """Sequences merged by their given pieces, as one run of tokens. Nodes are listed parents first."""
 
-    ids: np.ndarray
-    positions: np.ndarray
-    node: np.ndarray
+    ids: Int64[np.ndarray, " seq"]
+    positions: Int64[np.ndarray, " seq"]
+    """Where each token stands in the row of its own sequence."""
+    node: Int64[np.ndarray, " seq"]
+    """Which node each token belongs to."""
     parents: tuple[int, ...]
-    labels: np.ndarray
-    weights: np.ndarray
+    """Each node's parent; -1 for a root."""
+    labels: Int64[np.ndarray, " seq"]
+    """The id that should follow each token, or `IGNORED`."""
+    weights: Float32[np.ndarray, " seq"]
     starts: tuple[int, ...]
     """Where each node's tokens start."""
 
@@ -70,6 +76,8 @@ def merge(sequences: Iterable[TrainingSequence]) -> Tree:
         return len(parents) - 1
 
     for sequence in sequences:
+        assert sequence.opening, "the first predicted id is the label of the opening's last"
+        assert len(sequence.predicted) == len(sequence.weights) > 0, "each predicted id has a weight"
         parent = -1
         for piece in sequence.given:
             if (parent, piece) not in known:
@@ -91,8 +99,11 @@ class PackedBatch(NamedTuple):
 
     ids: Int[Tensor, "batch seq"]
     positions: Int[Tensor, "batch seq"]
+    """Where each token stands in the row of its own sequence."""
     node: Int[Tensor, "batch seq"]
+    """Which node of its row each token belongs to."""
     ancestors: Bool[Tensor, "batch node node"]
+    """`ancestors[b, q, k]`: node k is node q or lies on its path to the root, as `build_mask` takes it."""
     labels: Int[Tensor, "batch seq"]
     """The id that should follow each position, or `IGNORED`."""
     weights: Float[Tensor, "batch seq"]
@@ -100,6 +111,11 @@ class PackedBatch(NamedTuple):
 
 def pack(rows: Sequence[Sequence[Tree]], row_length: int, pad_id: int) -> PackedBatch:
     """Lay trees side by side in rows of `row_length` tokens; padding is a document of its own.
+
+    Args:
+        rows: the trees of each row; a row may be empty.
+        row_length: tokens of every row.
+        pad_id: any valid id.
 
     Raises:
         ConfigError: a row's trees are longer than `row_length`.

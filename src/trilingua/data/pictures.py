@@ -5,15 +5,17 @@ the cells are recomputed from the scene and its view, which a renderer does in a
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int8, Int16, UInt8
+from PIL import Image
 from torch import Tensor
 
+from trilingua.core.errors import ConfigError
 from trilingua.core.random import make_generator
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
@@ -26,11 +28,15 @@ class PictureBatch(NamedTuple):
 
     images: UInt8[Tensor, "batch 3 height width"]
     classes: Int8[Tensor, "batch cell category"]
+    """As in `CellTargets`."""
     values: Float[Tensor, "batch cell value"]
+    """As in `CellTargets`."""
 
 
 class PictureStream:
-    """Batches of random pictures of a data folder, each picture once an epoch.
+    """Batches of random pictures of a data folder, each picture at most once an epoch.
+
+    What an epoch leaves over is no full batch and is passed over; the next epoch has another order.
 
     Args:
         folder: a CLEVR data directory whose scenes hold their view.
@@ -39,7 +45,11 @@ class PictureStream:
         batch_size: pictures a batch.
         grid_size: cells along one side.
         seed: of the order of pictures.
+        schema: the data set's.
         positions: which scenes of the folder to use; None for all.
+
+    Raises:
+        ConfigError: there are fewer pictures than one batch takes.
     """
 
     def __init__(
@@ -47,7 +57,7 @@ class PictureStream:
         folder: str | Path,
         *,
         index_map: Callable[[Scene], Int16[np.ndarray, "height width"]],
-        prepare: Callable[[Any], UInt8[np.ndarray, "3 height width"]],
+        prepare: Callable[[Image.Image], UInt8[np.ndarray, "3 height width"]],
         batch_size: int,
         grid_size: int,
         seed: int,
@@ -58,10 +68,12 @@ class PictureStream:
         self._index_map, self._prepare = index_map, prepare
         self._batch_size, self._grid_size, self._seed, self._schema = batch_size, grid_size, seed, schema
         self._positions = list(range(len(self._folder)) if positions is None else positions)
+        if not 1 <= batch_size <= len(self._positions):
+            raise ConfigError(f"batch_size: {batch_size}; expected 1 to {len(self._positions)}, the number of pictures")
         self._kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._pool = ThreadPoolExecutor(2)
         self._drawn = 0
-        self._ahead: list[Any] = []
+        self._ahead: list[Future[PictureBatch]] = []
 
     def __iter__(self) -> "PictureStream":
         return self
@@ -94,7 +106,7 @@ class PictureStream:
         return PictureBatch(*(torch.from_numpy(np.stack(part)) for part in (images, classes, values)))
 
     def _batch(self, number: int) -> PictureBatch:
-        per_epoch = max(1, len(self._positions) // self._batch_size)
+        per_epoch = len(self._positions) // self._batch_size
         epoch, place = divmod(number, per_epoch)
         order = make_generator(self._seed, "pictures", epoch).permutation(len(self._positions))
         chosen = order[place * self._batch_size : (place + 1) * self._batch_size]

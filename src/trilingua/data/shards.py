@@ -46,14 +46,24 @@ class SceneRecord:
     image: UInt16[np.ndarray, " code"]
     """Codes in raster order."""
     scene: Ids
+    """The segment's ids, borders included, as are those of questions and edits."""
     cell_classes: Int8[np.ndarray, "cell category"]
+    """As in `CellTargets`."""
     cell_values: Float16[np.ndarray, "cell value"]
+    """As in `CellTargets`, rounded."""
     questions: tuple[QuestionRecord, ...] = field(default=())
     edits: tuple[EditRecord, ...] = field(default=())
 
 
 def write_shard(path: str | Path, records: Sequence[SceneRecord], vocabulary: Vocabulary) -> None:
-    """Write records as one shard, atomically."""
+    """Write records as one shard, atomically.
+
+    Args:
+        path: the file, `*.safetensors`.
+        records: at least one; all pictures have the same number of codes.
+        vocabulary: what the ids were made with.
+    """
+    assert records, "a shard holds at least one scene"
     questions = [question for record in records for question in record.questions]
     edits = [edit for record in records for edit in record.edits]
     arrays = {
@@ -83,13 +93,18 @@ def write_shard(path: str | Path, records: Sequence[SceneRecord], vocabulary: Vo
 class Shards:
     """All shards of a folder, in memory as arrays; records are made when asked for.
 
+    Args:
+        folder: holds `*.safetensors` of `write_shard`, taken in the order of their names.
+        vocabulary: what their ids must have been made with.
+
     Raises:
         InputError: the folder holds no shards, or one that cannot be read.
         VocabularyError: a shard was made with another vocabulary.
     """
 
     def __init__(self, folder: str | Path, vocabulary: Vocabulary) -> None:
-        paths = sorted(existing_folder(folder).glob("*.safetensors"))
+        # A hidden file is one that was being written when its process was killed.
+        paths = sorted(path for path in existing_folder(folder).glob("*.safetensors") if path.name[0] != ".")
         if not paths:
             raise InputError(f"{folder}: holds no shards; make them with `trilingua tokenize DATA --out {folder}`")
         self._shards = [_read(path, vocabulary) for path in paths]
@@ -99,6 +114,8 @@ class Shards:
         return int(self._starts[-1])
 
     def __getitem__(self, index: int) -> SceneRecord:
+        if not 0 <= index < len(self):
+            raise IndexError(f"scene {index} of {len(self)}")
         which = int(np.searchsorted(self._starts, index, side="right")) - 1
         shard, row = self._shards[which], index - int(self._starts[which])
 

@@ -18,6 +18,7 @@ from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.tokenizers.images import ImageTokenizer, image_to_pixels
 from trilingua.tokenizers.scenes import canonical_order
 from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer
+from trilingua.tokenizers.vocabulary import Vocabulary
 
 _SEGMENTS: dict[str, Segment] = {
     segment.name: segment for task in TASKS.values() for segment in (*task.given, *task.predicted)
@@ -29,6 +30,11 @@ def align_edit(source: Scene, target: Scene, order: list[int]) -> Scene:
 
     Objects keep the place of the one they come from; a moved object that of the only one which is gone; a
     new one comes last. So an edited scene is the given one with few tokens changed.
+
+    Args:
+        source: the scene before the edit.
+        target: the scene after it; an object that was not moved stands exactly where it did.
+        order: indices of the source's objects as they are written.
     """
     places = {source.objects[index].location[:2]: rank for rank, index in enumerate(order)}
     kept = {item.location[:2] for item in target.objects}
@@ -54,6 +60,8 @@ def tokenize_folder(
 ) -> int:
     """Write the shards of a data directory and return how many scenes they hold; shards that exist are kept.
 
+    An interrupted call goes on where it stopped, if it is called with the same arguments.
+
     Args:
         folder: the data.
         out: where the shards go; `vocabulary.json` is written beside them.
@@ -63,8 +71,13 @@ def tokenize_folder(
         scenes_per_shard: size of a shard.
         batch_size: pictures that are tokenized at once.
         progress: called with the number of scenes that were just finished.
+
+    Raises:
+        VocabularyError: `out` holds shards of another vocabulary.
     """
     out = Path(out)
+    if (out / "vocabulary.json").exists():
+        sequences.vocabulary.require(Vocabulary.load(out / "vocabulary.json").digest, str(out))
     sequences.vocabulary.save(out / "vocabulary.json")
     questions: dict[str, list[Question]] = defaultdict(list)
     for question in folder.questions():

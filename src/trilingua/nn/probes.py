@@ -50,9 +50,7 @@ class DenseProbe(nn.Module):
         for index, category in enumerate(logits):
             truth = classes[..., index]
             # Summed and divided by hand: the mean over no cells at all would be NaN, and here it is 0.
-            summed = F.cross_entropy(
-                category.flatten(0, -2), truth.flatten().long(), ignore_index=-1, reduction="sum"
-            )
+            summed = F.cross_entropy(category.flatten(0, -2), truth.flatten().long(), ignore_index=-1, reduction="sum")
             total = total + summed / (truth >= 0).sum().clamp_min(1)
             right &= category.argmax(dim=-1) == truth
         known = ~values.isnan()

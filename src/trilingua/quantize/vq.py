@@ -41,7 +41,15 @@ class VectorQuantizer(nn.Module):
     codebook: Tensor
     counts: Tensor
 
-    def __init__(self, num_codes: int, code_dim: int, *, decay: float = 0.99, count_decay: float = 0.95, revive_below: float = 0.03) -> None:
+    def __init__(
+        self,
+        num_codes: int,
+        code_dim: int,
+        *,
+        decay: float = 0.99,
+        count_decay: float = 0.95,
+        revive_below: float = 0.03,
+    ) -> None:
         super().__init__()
         self.decay = decay
         self.count_decay = count_decay

@@ -50,11 +50,15 @@ class ImageTokenizerConfig:
             if getattr(self, name) < 1:
                 raise ConfigError(f"images {name}: {getattr(self, name)}; expected at least 1")
         if self.image_size % self.patch_size:
-            raise ConfigError(f"images image_size: {self.image_size}; expected a multiple of patch_size {self.patch_size}")
+            raise ConfigError(
+                f"images image_size: {self.image_size}; expected a multiple of patch_size {self.patch_size}"
+            )
         if self.patch_overlap < 0:
             raise ConfigError(f"images patch_overlap: {self.patch_overlap}; expected 0 or more")
         if self.num_codes > 2**16:
-            raise ConfigError(f"images num_codes: {self.num_codes}; expected at most {2**16}, since shards store 16 bits")
+            raise ConfigError(
+                f"images num_codes: {self.num_codes}; expected at most {2**16}, since shards store 16 bits"
+            )
         if self.dim % HEAD_DIM:
             raise ConfigError(f"images dim: {self.dim}; expected a multiple of {HEAD_DIM}, the width of a head")
 
@@ -88,6 +92,9 @@ class ImageTokenizer(nn.Module):
         size = config.patch_size
         self.encoder = PatchTransformer(3 * size * size, config.tokens_per_image, config.dim, config.encoder_layers)
         self.to_code = nn.Linear(config.dim, config.code_dim)
+        # Standardised over the batch, latents spread over the sphere from the first step; without, they share one
+        # large component, and a handful of codes takes all cells.
+        self.spread = nn.BatchNorm1d(config.code_dim, affine=False)
         self.quantizer = VectorQuantizer(config.num_codes, config.code_dim)
         self.decoder = PatchTransformer(config.code_dim, config.tokens_per_image, config.dim, config.decoder_layers)
         painted = size + 2 * config.patch_overlap
@@ -102,7 +109,7 @@ class ImageTokenizer(nn.Module):
     def encode(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch code code_dim"]:
         """Return one latent vector for each cell."""
         patches = images_to_patches(images * 2 - 1, self.config.patch_size)
-        return self.to_code(self.encoder(patches))
+        return self.spread(self.to_code(self.encoder(patches)).float().transpose(1, 2)).transpose(1, 2)
 
     def decode(
         self, vectors: Float[Tensor, "batch code code_dim"]

@@ -22,6 +22,7 @@ class ParsedScene(NamedTuple):
     """What could be read from ids."""
 
     scene: Scene
+    """The objects that are whole, in the order in which they were written."""
     problems: tuple[str, ...]
     """One line for each thing that a valid scene would not have; empty for a valid one."""
     spans: tuple[tuple[int, int], ...]
@@ -38,7 +39,13 @@ def canonical_order(scene: Scene, schema: Schema) -> list[int]:
 
 
 class SceneTokenizer:
-    """Writes and reads scenes over one vocabulary."""
+    """Writes and reads scenes over one vocabulary.
+
+    Args:
+        schema: which attributes an object has, in which order.
+        vocabulary: has the schema's markers (`structural_markers`).
+        text: writes the values of categories.
+    """
 
     def __init__(self, schema: Schema, vocabulary: Vocabulary, text: TextTokenizer) -> None:
         self.schema = schema
@@ -75,28 +82,40 @@ class SceneTokenizer:
         return [*ids, marker("[SCENE-END]")]
 
     def detokenize(self, ids: Sequence[int]) -> ParsedScene:
-        """Return the whole objects among `ids` and a line for everything that is wrong."""
+        """Return the whole objects among `ids` and a line for everything that is wrong.
+
+        There are no problems exactly if `tokenize` could have written `ids`. Never raises.
+        """
         marker = self.vocabulary.marker
         problems: list[str] = []
         objects: list[SceneObject] = []
         spans: list[tuple[int, int]] = []
-        if not ids or ids[0] != marker("[SCENE-START]"):
+        first, last = 0, len(ids)
+        if ids and ids[0] == marker("[SCENE-START]"):
+            first = 1
+        else:
             problems.append("the scene does not open with [SCENE-START]")
-        if marker("[SCENE-END]") not in ids:
-            problems.append("the scene has no [SCENE-END]")
-        starts = [index for index, token in enumerate(ids) if token == marker("[OBJECT-START]")]
+        if ids and ids[-1] == marker("[SCENE-END]"):
+            last -= 1
+        else:
+            problems.append("the scene does not close with [SCENE-END]")
+        starts = [index for index in range(first, last) if ids[index] == marker("[OBJECT-START]")]
+        num_stray = (starts[0] if starts else last) - first
         for number, start in enumerate(starts):
-            limit = starts[number + 1] if number + 1 < len(starts) else len(ids)
+            limit = starts[number + 1] if number + 1 < len(starts) else last
             stop = next((i for i in range(start, limit) if ids[i] == marker("[OBJECT-END]")), None)
             if stop is None:
                 problems.append(f"object {number}: has no [OBJECT-END]")
                 continue
+            num_stray += limit - stop - 1
             item = self._object(ids[start + 1 : stop])
             if isinstance(item, str):
                 problems.append(f"object {number}: {item}")
             else:
                 objects.append(item)
                 spans.append((start, stop + 1))
+        if num_stray > 0:
+            problems.append(f"{num_stray} stray tokens outside of objects")
         return ParsedScene(Scene(objects=tuple(objects)), tuple(problems), tuple(spans))
 
     def _object(self, ids: Sequence[int]) -> SceneObject | str:

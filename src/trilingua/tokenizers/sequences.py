@@ -11,15 +11,19 @@ Differs: editing predicts the edited scene before the edited picture (the paper'
 F), so that the picture is drawn from a decided scene; there the picture comes first.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
+from trilingua.core.errors import VocabularyError
 from trilingua.scenes.schema import Schema
 from trilingua.tokenizers.scenes import SceneTokenizer
 from trilingua.tokenizers.text import TextTokenizer
-from trilingua.tokenizers.vocabulary import Vocabulary
+from trilingua.tokenizers.vocabulary import SpanName, Vocabulary
 
 Kind = Literal["image", "scene", "text", "program"]
 
@@ -32,6 +36,8 @@ class Segment:
     name: str
     centre_out: bool = False
     """Write an image's codes from the middle outwards instead of in raster order."""
+    keep_order: bool = False
+    """Write a scene's objects as they are listed instead of in canonical order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,8 @@ TASKS: Mapping[str, Task] = {
             name="editing",
             given=(_IMAGE, _SCENE, Segment(kind="text", name="instruction")),
             predicted=(
-                Segment(kind="scene", name="edited_scene"),
+                # The order of the given scene, which is canonical: few tokens change.
+                Segment(kind="scene", name="edited_scene", keep_order=True),
                 Segment(kind="image", name="edited_image", centre_out=True),
             ),
         ),
@@ -74,9 +81,12 @@ def centre_out_order(num_codes: int) -> tuple[int, ...]:
     From the middle of the raster sequence, alternating left and right; when one side is used up, the other
     goes on. For 256 codes: 120, 119, 121, 118, 122, ... 0, 240, 241, ... 255.
 
+    Args:
+        num_codes: at least 1; any number, not only squares.
+
     Source: Kyvo, section 3.2, and its published code (which the paper's word "spiral" does not describe).
     """
-    centre = num_codes // 2 - round(num_codes**0.5) // 2
+    centre = num_codes // 2 - math.isqrt(num_codes) // 2
     order = [centre]
     for step in range(1, num_codes):
         order += [position for position in (centre - step, centre + step) if 0 <= position < num_codes]
@@ -87,17 +97,28 @@ class Parsed(NamedTuple):
     """What a model wrote, read back segment by segment."""
 
     values: dict[str, Any]
-    """By segment name: a list of image codes, a `Scene`, or a text."""
+    """By segment name: image codes in raster order (None if their number is wrong), a `Scene`, or a text."""
     problems: tuple[str, ...]
+    """One line for each thing that a valid prediction would not have; empty for a valid one."""
     object_spans: dict[str, tuple[tuple[int, int], ...]]
     """For each scene, where the tokens of its objects start and stop in the predicted ids."""
 
 
 class SequenceTokenizer:
-    """Lays segments out as ids and reads them back. The only place that knows how a sequence looks."""
+    """Lays segments out as ids and reads them back. The only place that knows how a sequence looks.
 
-    def __init__(self, schema: Schema, vocabulary: Vocabulary, text: TextTokenizer) -> None:
+    Args:
+        schema: whose scenes are written.
+        vocabulary: has the schema's markers (`structural_markers`).
+        text: its ids are the vocabulary's text span.
+        codes_per_image: how many codes a picture has.
+    """
+
+    def __init__(
+        self, schema: Schema, vocabulary: Vocabulary, text: TextTokenizer, *, codes_per_image: int = 256
+    ) -> None:
         self.vocabulary = vocabulary
+        self.codes_per_image = codes_per_image
         self.text = text
         self.scenes = SceneTokenizer(schema, vocabulary, text)
         marker = vocabulary.marker
@@ -115,15 +136,24 @@ class SequenceTokenizer:
         Args:
             segment: what it is.
             value: a sequence of image codes in raster order, a `Scene`, or a text.
+
+        Raises:
+            VocabularyError: an image code that the vocabulary does not have.
         """
         if segment.kind == "scene":
-            # A predicted edit keeps the order of the given scene, which is canonical already.
-            return self.scenes.tokenize(value, sort=segment.name != "edited_scene")
+            return self.scenes.tokenize(value, sort=not segment.keep_order)
         start, end = self.borders[segment.kind]
         if segment.kind == "image":
-            first = self.vocabulary.span("image").start
-            order = centre_out_order(len(value)) if segment.centre_out else range(len(value))
-            return [start, *(first + int(value[position]) for position in order), end]
+            span = self.vocabulary.span("image")
+            codes = np.asarray(value, dtype=np.int64)
+            if codes.size and not (codes.min() >= 0 and codes.max() < span.size):
+                raise VocabularyError(
+                    f"{segment.name}: holds codes from {codes.min()} to {codes.max()}, this vocabulary has 0 to "
+                    f"{span.size - 1}; tokenize the picture with this run's image tokenizer"
+                )
+            if segment.centre_out:
+                codes = codes[list(centre_out_order(len(codes)))]
+            return [start, *(codes + span.start).tolist(), end]
         first = self.vocabulary.span("text").start
         return [start, *(first + token for token in self.text.tokenize(value)), end]
 
@@ -142,7 +172,7 @@ class SequenceTokenizer:
         return [*ids, self.vocabulary.end_id]
 
     def parse(self, task: Task, ids: Sequence[int]) -> Parsed:
-        """Read what a model wrote after a prompt of `task`. Never raises on what it finds."""
+        """Read what a model wrote after a prompt of `task`, with or without [END]. Never raises on what it finds."""
         values: dict[str, Any] = {}
         problems: list[str] = []
         object_spans: dict[str, tuple[tuple[int, int], ...]] = {}
@@ -157,27 +187,28 @@ class SequenceTokenizer:
                 problems.append(f"{segment.name}: {begin - position} stray tokens before it")
             if begin < stop == len(ids):
                 problems.append(f"{segment.name}: is cut off")
-            inner = list(ids[begin : stop + 1])
+            inner = list(ids[begin + 1 : stop])
             if segment.kind == "scene":
-                parsed = self.scenes.detokenize(inner)
+                parsed = self.scenes.detokenize(list(ids[begin : stop + 1]))
                 values[segment.name] = parsed.scene
                 object_spans[segment.name] = tuple((begin + a, begin + b) for a, b in parsed.spans)
                 problems += [f"{segment.name}: {line}" for line in parsed.problems]
             elif segment.kind == "image":
                 values[segment.name] = self._codes(segment, inner, problems)
             else:
-                text = self.vocabulary.span("text")
-                values[segment.name] = self.text.detokenize([i - text.start for i in inner if i in text]).strip()
+                text = self._offsets("text", segment, inner, problems)
+                values[segment.name] = self.text.detokenize(text).strip()
             position = min(stop + 1, len(ids))
+        num_stray = len(ids) - position - (position < len(ids) and ids[-1] == self.vocabulary.end_id)
+        if num_stray:
+            problems.append(f"{num_stray} stray tokens at the end")
         return Parsed(values, tuple(problems), object_spans)
 
     def _codes(self, segment: Segment, ids: Sequence[int], problems: list[str]) -> list[int] | None:
-        """Return the image's codes in raster order, or None if they are no square picture."""
-        span = self.vocabulary.span("image")
-        codes = [token - span.start for token in ids if token in span]
-        side = round(len(codes) ** 0.5)
-        if not codes or side * side != len(codes):
-            problems.append(f"{segment.name}: {len(codes)} image codes make no square picture")
+        """Return the image's codes in raster order, or None if they are not as many as a picture has."""
+        codes = self._offsets("image", segment, ids, problems)
+        if len(codes) != self.codes_per_image:
+            problems.append(f"{segment.name}: has {len(codes)} image codes, a picture has {self.codes_per_image}")
             return None
         if not segment.centre_out:
             return codes
@@ -185,3 +216,11 @@ class SequenceTokenizer:
         for code, position in zip(codes, centre_out_order(len(codes)), strict=True):
             raster[position] = code
         return raster
+
+    def _offsets(self, span_name: SpanName, segment: Segment, ids: Sequence[int], problems: list[str]) -> list[int]:
+        """Return the ids of one span as offsets into it; any other id is a problem."""
+        span = self.vocabulary.span(span_name)
+        offsets = [token - span.start for token in ids if token in span]
+        if len(offsets) < len(ids):
+            problems.append(f"{segment.name}: {len(ids) - len(offsets)} stray tokens inside it")
+        return offsets

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trilingua.core.config import from_json, to_json
-from trilingua.core.errors import CheckpointError, ConfigError
+from trilingua.core.errors import CheckpointError, ConfigError, VocabularyError
 from trilingua.core.io import atomic_path, existing_folder, read_json, write_json
 from trilingua.core.random import make_generator
 from trilingua.data.clevr.files import ClevrFolder
@@ -47,8 +47,11 @@ class Tokenizers:
     """Everything that turns a person's values into ids and back."""
 
     config: TokenizersConfig
+    """What they were made from."""
     images: ImageTokenizer
+    """Pictures to codes and back."""
     sequences: SequenceTokenizer
+    """Everything else, and whole sequences."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -96,13 +99,12 @@ def build_sequences(config: TokenizersConfig, text: TextTokenizer) -> SequenceTo
         numbers=config.numbers,
         num_image_codes=config.images.num_codes,
     )
-    return SequenceTokenizer(schema, vocabulary, text)
+    return SequenceTokenizer(schema, vocabulary, text, codes_per_image=config.images.tokens_per_image)
 
 
 def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
     """Return a decoder over the tokenizers' vocabulary; with a backbone, started from its weights."""
-    spans = {span.name: span.size for span in tokenizers.vocabulary.spans}
-    decoder = Decoder(with_spans(config.decoder, spans, tokenizers.images.config.code_dim))
+    decoder = _empty_decoder(config, tokenizers)
     decoder.embedding.set_codebook(tokenizers.images.codebook)
     if config.recipe != "scratch":
         if not config.backbone:
@@ -128,7 +130,11 @@ def load_tokenizers(run: str | Path, *, device: str = "cpu") -> Tokenizers:
     config = from_json(TokenizersConfig, saved["tokenizers"], where=f"{run / 'config.json'}: tokenizers")
     text = TextTokenizer.load(run / "text.json")
     sequences = build_sequences(config, text)
-    sequences.vocabulary.require(Vocabulary.load(run / "vocabulary.json").digest, str(run / "vocabulary.json"))
+    if Vocabulary.load(run / "vocabulary.json").digest != sequences.vocabulary.digest:
+        raise VocabularyError(
+            f"{run / 'vocabulary.json'}: does not belong to the text.json and config.json beside it; "
+            "put back the files that were written together"
+        )
     images = ImageTokenizer(config.images)
     weights = run / ("images.safetensors" if saved["kind"] == "kyvo" else "model.safetensors")
     load_module(images, weights, prefix="" if saved["kind"] == "kyvo" else "tokenizer.")
@@ -136,16 +142,26 @@ def load_tokenizers(run: str | Path, *, device: str = "cpu") -> Tokenizers:
 
 
 def load_decoder(run: str | Path, tokenizers: Tokenizers, *, device: str = "cpu") -> tuple[KyvoConfig, Decoder]:
-    """Read the decoder of a run directory."""
+    """Read the decoder of a run directory.
+
+    Raises:
+        CheckpointError: the folder lacks a file or holds no decoder.
+        VocabularyError: the decoder was trained with another vocabulary than `tokenizers` have.
+    """
     run = existing_folder(run)
     saved = _read_config(run)
     if saved["kind"] != "kyvo":
         raise CheckpointError(f"{run}: holds tokenizers and no decoder; pass the run of a `kyvo-*` preset")
     config = from_json(KyvoConfig, saved["kyvo"], where=f"{run / 'config.json'}: kyvo")
-    spans = {span.name: span.size for span in tokenizers.vocabulary.spans}
-    decoder = Decoder(with_spans(config.decoder, spans, tokenizers.images.config.code_dim))
+    tokenizers.vocabulary.require(Vocabulary.load(run / "vocabulary.json").digest, str(run))
+    decoder = _empty_decoder(config, tokenizers)
     load_module(decoder, run / "model.safetensors", prefix="decoder.")
     return config, decoder.to(device).eval()
+
+
+def _empty_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
+    spans = {str(span.name): span.size for span in tokenizers.vocabulary.spans}
+    return Decoder(with_spans(config.decoder, spans, tokenizers.images.config.code_dim))
 
 
 def write_tokenizer_files(run: Path, tokenizers: Tokenizers, config: KyvoConfig | None = None) -> None:

@@ -27,13 +27,17 @@ class TokenizersConfig:
     backbone: str = ""
     """Whose text tokenizer to take: empty for our own, "smollm2", or a Llama directory."""
     numbers: NumberGrid = field(default_factory=NumberGrid)
+    """Which numbers have an id each."""
     images: ImageTokenizerConfig = field(default_factory=ImageTokenizerConfig)
+    """Sizes of the image tokenizer."""
     losses: ImageLossConfig = field(default_factory=ImageLossConfig)
+    """What the image tokenizer is trained to do."""
     batch_size: int = 32
     """Pictures of one batch."""
     held_out: int = 64
     """Pictures at the end of the data that only evaluation sees."""
     trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(max_steps=1000))
+    """How the image tokenizer is trained."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +61,13 @@ class KyvoConfig:
     probe_weight: float = 0.5
     """Weight of the probe that asks the decoder's states what each cell of a given picture shows."""
     probe_layer: int = 3
-    """The layer after which the probe asks; the layers above read what it taught."""
+    """The layer after which the probe asks, from 1; the layers above read what it taught."""
     held_out: int = 64
     """Scenes at the end of the shards that only evaluation sees."""
     loader: LoaderConfig = field(default_factory=LoaderConfig)
+    """Which tasks are trained and how their sequences are packed."""
     trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(max_steps=1000))
+    """How the decoder is trained."""
 
 
 @preset("kyvo-clevr-tokenizers")
@@ -195,7 +201,13 @@ def kyvo_paper() -> KyvoConfig:
 
 
 def with_spans(decoder: DecoderConfig, spans: dict[str, int], code_dim: int) -> DecoderConfig:
-    """Return the decoder's configuration with the counts of a vocabulary's spans."""
+    """Return the decoder's configuration with the counts of a vocabulary's spans.
+
+    Args:
+        decoder: sizes; its own counts are passed over.
+        spans: number of ids of each span, by name.
+        code_dim: width of the image tokenizer's code vectors.
+    """
     return dataclasses.replace(
         decoder,
         num_text=spans["text"],

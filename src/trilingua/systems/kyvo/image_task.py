@@ -41,14 +41,17 @@ class ImageLossConfig:
     object_weight: float = 4.0
     """How much more a pixel of an object's cell counts than one of the ground."""
     commitment: float = 0.25
+    """Of the inputs' distance from their codes. Source: van den Oord et al. 2017, section 3.2."""
     code_probe: float = 0.1
     """Of the probe on code vectors: categories and the offset to the object's centre."""
     feature_probe: float = 0.1
     """Of the probe on the decoder's features: the same and the object's place in metres."""
     perceptual: float = 0.0
+    """Of the distance in a classifier's features; 0 needs no classifier."""
     adversarial: float = 0.0
+    """Of the discriminator's verdict, on top of the adaptive weight; 0 trains no discriminator."""
     adversarial_start: int = 0
-    """Step from which the discriminator has a say."""
+    """Batches after which the discriminator has a say."""
     costly_images: int = 4
     """Pictures of a batch that go through the perceptual and adversarial losses, which are convolutions."""
 
@@ -57,6 +60,13 @@ class ImageTokenizerTask(TrainTask):
     """Trains an `ImageTokenizer` on pictures whose objects are known.
 
     The discriminator learns in the same step as the tokenizer, by a loss of its own that reaches nothing else.
+
+    Args:
+        config: sizes of the tokenizer.
+        losses: what it is trained to do.
+        schema: whose objects the probes tell apart.
+        held_out: pictures for evaluation; None to skip it.
+        on_start: writes what else a run directory needs, when a run begins.
     """
 
     def __init__(
@@ -77,7 +87,6 @@ class ImageTokenizerTask(TrainTask):
             PatchDiscriminator() if losses.adversarial else None,
         )
         self.distance = FeatureDistance() if losses.perceptual else None
-        self.steps = 0
 
     def modules(self) -> nn.Module:
         """Return the tokenizer, its probes and its discriminator."""
@@ -128,15 +137,15 @@ class ImageTokenizerTask(TrainTask):
         }
         some = slice(0, weights.costly_images)
         if self.distance is not None:
-            distance = self.distance(made.images[some].clamp(0, 1), images[some])
+            distance = self.distance.to(images.device)(made.images[some].clamp(0, 1), images[some])
             total = total + weights.perceptual * distance
             metrics["perceptual"] = distance.detach()
         if model.discriminator is not None:
-            self.steps += 1
+            model.judged.add_(1)
             judged = model.discriminator.loss(made.images[some], images[some])
             total = total + judged
             metrics["discriminator"] = judged.detach()
-            if self.steps > weights.adversarial_start:
+            if model.judged > weights.adversarial_start:
                 for parameter in model.discriminator.parameters():
                     parameter.requires_grad_(False)
                 fooled = -model.discriminator(made.images[some]).mean()
@@ -166,7 +175,9 @@ class ImageTokenizerTask(TrainTask):
         """Return PSNR, usage and probe accuracy on held-out pictures; write some beside their reconstructions."""
         if self.held_out is None:
             return {}
-        batch, model = self.held_out, self.model
+        model = self.model
+        device = next(model.parameters()).device
+        batch = PictureBatch(*(part.to(device) for part in self.held_out))
         images = batch.images.float() / 255
         made = model(images)
         _, told = model.code_probe.loss(made.quantized.vectors, batch.classes.long(), batch.values[..., :2])
@@ -201,6 +212,8 @@ class _Trained(nn.Module):
         self.code_probe = code_probe
         self.feature_probe = feature_probe
         self.discriminator = discriminator
+        if discriminator is not None:
+            self.judged = nn.Buffer(torch.zeros((), dtype=torch.int64))  # a buffer, so that a resumed run goes on
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Reconstruction:
         return self.tokenizer(images)

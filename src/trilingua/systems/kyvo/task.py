@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trilingua.core.config import to_json
+from trilingua.core.errors import ConfigError
 from trilingua.data.cells import NUM_CELL_VALUES, num_cell_classes
 from trilingua.data.loaders import KyvoBatch
 from trilingua.data.packing import IGNORED
@@ -24,6 +25,7 @@ from trilingua.systems.kyvo.config import KyvoConfig
 from trilingua.training.task import TrainTask
 
 Evaluate = Callable[[Decoder, int, Path], dict[str, float]]
+"""Judges a decoder after a step; may write files into the folder."""
 
 
 class KyvoTask(TrainTask):
@@ -34,6 +36,9 @@ class KyvoTask(TrainTask):
         tokenizers: what made the data.
         decoder: the model.
         judge: evaluates the decoder on held-out scenes; None to skip evaluation.
+
+    Raises:
+        ConfigError: the probe asks a layer that the decoder does not have.
     """
 
     def __init__(
@@ -45,7 +50,12 @@ class KyvoTask(TrainTask):
         numbers = tokenizers.vocabulary.span("numbers")
         self.ordered_span = (numbers.start, numbers.stop)
         self._probed: Tensor | None = None
-        decoder.layers[config.probe_layer - 1].register_forward_hook(self._keep)
+        if config.probe_weight:
+            if not 1 <= config.probe_layer <= len(decoder.layers):
+                raise ConfigError(
+                    f"probe_layer: {config.probe_layer}; expected 1 to {len(decoder.layers)}, the decoder's layers"
+                )
+            decoder.layers[config.probe_layer - 1].register_forward_hook(self._keep)
 
     def _keep(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
         self._probed = output

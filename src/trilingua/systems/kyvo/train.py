@@ -39,7 +39,17 @@ def index_maps() -> Callable[[Scene], Int16[np.ndarray, "height width"]]:
 
 
 def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = False) -> TrainingResult:
-    """Train the text tokenizer, then the image tokenizer, into the folder `run`."""
+    """Train the text tokenizer, then the image tokenizer, into the folder `run`.
+
+    Args:
+        config: the first stage; `data` is set.
+        run: the run directory.
+        resume: go on from its newest checkpoint.
+
+    Raises:
+        ConfigError: `data` is not set, or holds too few pictures.
+        CheckpointError: as `Trainer.fit`.
+    """
     folder = ClevrFolder(_required(config.data, "data", "a CLEVR data directory"))
     held_out = range(max(0, len(folder) - config.held_out), len(folder))
     if held_out.start < config.batch_size:
@@ -81,7 +91,19 @@ def train_decoder(
     resume: bool = False,
     make_judge: Callable[[Tokenizers, Shards], Evaluate] | None = None,
 ) -> TrainingResult:
-    """Train the decoder into the folder `run`."""
+    """Train the decoder into the folder `run`.
+
+    Args:
+        config: the second stage; `tokenizers` and `data` are set.
+        run: the run directory.
+        resume: go on from its newest checkpoint.
+        make_judge: makes what evaluates the decoder on the held-out scenes; None to skip evaluation.
+
+    Raises:
+        ConfigError: a folder is not set, or holds too few scenes.
+        CheckpointError: as `Trainer.fit`.
+        VocabularyError: the shards were made with other tokenizers.
+    """
     tokenizers = load_tokenizers(_required(config.tokenizers, "tokenizers", "the run of a `kyvo-*-tokenizers` preset"))
     shards = Shards(_required(config.data, "data", "a folder of shards"), tokenizers.vocabulary)
     torch.manual_seed(config.trainer.seed)
