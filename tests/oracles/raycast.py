@@ -28,10 +28,14 @@ def cast(solids, camera, steps=300):
     lengths = np.linalg.norm(rays, axis=1)
     rays = rays / lengths[:, None]
     travelled = np.zeros(len(rays))
+    nearest = np.zeros(len(rays), int)
+    active = np.arange(len(rays))
     for _ in range(steps):
-        points = camera.position + travelled[:, None] * rays
+        points = camera.position + travelled[active, None] * rays[active]
         distances = np.stack([distance_to_solid(*solid, points) for solid in solids])
-        travelled = np.minimum(travelled + distances.min(axis=0), 100.0)
-    index = np.where(travelled < 50.0, distances.argmin(axis=0), -1)
+        travelled[active] += distances.min(axis=0)
+        nearest[active] = distances.argmin(axis=0)
+        active = active[(distances.min(axis=0) > 1e-6) & (travelled[active] < 50.0)]
+    index = np.where(travelled < 50.0, nearest, -1)
     depth = travelled / lengths
     return index.reshape(rows.shape), depth.reshape(rows.shape)

@@ -37,9 +37,8 @@ _KINDS = {"cube": int(solids.CUBE), "sphere": int(solids.SPHERE), "cylinder": in
 _MATERIALS = {"rubber": int(raytrace.RUBBER), "metal": int(raytrace.METAL)}
 _BOUND_PER_SIZE = {"cube": math.sqrt(3.0), "sphere": 1.0, "cylinder": math.sqrt(2.0)}
 
-# Radiance times area of the key, fill and back lamp, and light from everywhere, which stand for the studio's
-# lamps and all their bounces. Differs: fitted to path-traced pictures of the empty studio, 8 to 11 % below
-# `views.LAMPS`, since light that bounces more than once evens the floor out.
+# Radiance times area of the key, fill and back lamp. Differs: white, and 8 to 11 % below those of `views.LAMPS`;
+# chosen so that the brightness of path-traced pictures comes out.
 _LAMP_POWERS = (23.0, 6.7, 11.2)
 
 
@@ -209,7 +208,7 @@ def _pixel_boxes(rows: Float32[np.ndarray, "object column"], camera: Camera) -> 
 def _pack_lamps(view: View) -> Float32[np.ndarray, "lamp column"]:
     rows = np.zeros((4, lamps.LAMP_COLUMNS), np.float32)
     places = (view.key_light, view.fill_light, view.back_light)
-    for row, place, (edge, _), power in zip(rows, places, LAMPS, _LAMP_POWERS, strict=False):
+    for row, place, (edge, _, _), power in zip(rows, places, LAMPS, _LAMP_POWERS, strict=False):
         row[:3] = place
         row[3:9] = _half_edges(np.asarray(place), edge / 2)
         row[9] = power

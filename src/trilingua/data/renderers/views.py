@@ -28,10 +28,14 @@ FOCAL_PER_WIDTH = 35.0 / 32.0
 """Focal length over the width of the sensor: a 35 mm lens on a sensor 32 mm wide."""
 
 
-LAMPS = ((0.5, 25.0), (0.5, 7.5), (1.0, 12.5))
-"""Edge in metres, and radiance times area in watts per steradian, of the square key, fill and back lamp.
+LAMPS = (
+    (0.5, 25.0, (1.0, 0.9323092, 0.8166636)),
+    (0.5, 7.5, (0.7616662, 0.8177196, 1.0)),
+    (1.0, 12.5, (1.0, 1.0, 1.0)),
+)
+"""The square key, fill and back lamp: edge in metres, radiance times area in watts per steradian, linear colour.
 
-Each shines from one side, the side that faces the origin.
+The key lamp is warm and the fill lamp cool. Each shines from one side, the side that faces the origin.
 """
 
 SUN_DIRECTION = (0.41449565, -0.19458349, 0.88900542)
