@@ -104,7 +104,9 @@ class ClevrFolder:
         if not isinstance(filename, str) or not filename or Path(filename).name != filename:
             raise InputError(f"{self.folder}: image_filename {filename!r} is not a plain file name")
         images = self.folder / "images"
-        for path in (images / filename, *sorted(images.glob(f"*/{filename}"))):
+        if (images / filename).is_file():
+            return images / filename
+        for path in sorted(images.glob(f"*/{filename}")):  # As CLEVR's own folders lie: images/SPLIT/NAME.png.
             if path.is_file():
                 return path
         raise InputError(f"{images / filename}: no such picture, though a scene or record names it")

@@ -1,0 +1,40 @@
+"""The verb `trilingua ask`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def ask(
+    image: Annotated[Path, tyro.conf.Positional],
+    *,
+    question: str,
+    scene: Path | None = None,
+    explain: bool = False,
+    checkpoint: Path | None = None,
+) -> None:
+    """Print the answer to a question about a picture, on one line.
+
+    Example: trilingua ask photo.png --question "How many metal things are there?"
+
+    Args:
+        image: the picture.
+        question: what to answer.
+        scene: its scene as JSON; recognized first if it is not given.
+        explain: answer by a functional program that runs on the scene, and print the program to standard error.
+        checkpoint: run directory; the shipped model by default.
+    """
+    from trilingua import load
+    from trilingua.cli.console import say
+    from trilingua.core.io import read_image
+    from trilingua.scenes.scene import Scene
+
+    picture = read_image(image)
+    known = None if scene is None else Scene.load(scene)
+    answer = load(checkpoint).ask(picture, question, scene=known, explain=explain)
+    if explain:
+        say(f"program: {answer.program}")
+        if answer.problem:
+            say(f"answered directly, because the program could not be run: {answer.problem}")
+    print(answer.text if explain else answer)

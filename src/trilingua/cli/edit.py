@@ -1,0 +1,39 @@
+"""The verb `trilingua edit`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def edit(
+    image: Annotated[Path, tyro.conf.Positional],
+    *,
+    instruction: str,
+    out: Path,
+    scene: Path | None = None,
+    checkpoint: Path | None = None,
+) -> None:
+    """Write the edited picture and scene to OUT/STEM.png and OUT/STEM.json.
+
+    Example: trilingua edit photo.png --instruction "Remove the small red cube" --out edited
+
+    Args:
+        image: the picture to edit.
+        instruction: what to change.
+        out: folder for the results.
+        scene: its scene as JSON; recognized first if it is not given.
+        checkpoint: run directory; the shipped model by default.
+    """
+    from trilingua import load
+    from trilingua.cli.console import outputs
+    from trilingua.core.io import read_image, write_image
+    from trilingua.scenes.scene import Scene
+
+    (target,) = outputs([image], out)
+    picture = read_image(image)
+    known = None if scene is None else Scene.load(scene)
+    edited_picture, edited_scene = load(checkpoint).edit(picture, known, instruction)
+    write_image(target.with_suffix(".png"), edited_picture)
+    edited_scene.save(target.with_suffix(".json"))
+    print(f"{target}.png\n{target}.json")

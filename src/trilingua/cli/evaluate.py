@@ -1,0 +1,37 @@
+"""The verb `trilingua evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def evaluate(
+    data: Annotated[Path, tyro.conf.Positional],
+    *,
+    out: Path,
+    tasks: tuple[str, ...] = ("recognition", "rendering", "editing", "qa"),
+    checkpoint: Path | None = None,
+    limit: int | None = None,
+) -> None:
+    """Write a model's figures on a data directory as JSON.
+
+    Example: trilingua evaluate data/val --tasks recognition qa --out metrics.json
+
+    Args:
+        data: CLEVR data directory.
+        out: JSON file for the figures.
+        tasks: any of recognition, rendering, editing, qa.
+        checkpoint: run directory; the shipped model by default.
+        limit: use only the first so many scenes.
+    """
+    from trilingua import load
+    from trilingua.cli.console import progress
+    from trilingua.core.io import write_json
+    from trilingua.data.clevr.files import ClevrFolder
+    from trilingua.systems.kyvo.evaluate import evaluate_folder
+
+    folder = ClevrFolder(data)
+    figures = evaluate_folder(load(checkpoint), folder, tasks, limit=limit, progress=progress)
+    write_json(out, figures)
+    print(out)

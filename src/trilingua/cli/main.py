@@ -1,0 +1,84 @@
+"""The entry point `trilingua`: finds the verb, runs it, and turns errors into one line.
+
+An error that we raise on purpose becomes one line on standard error and exit status 2; any other is a
+failure, status 1. Only the chosen verb's module is imported, so that `--help` is quick.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from trilingua.core.config import did_you_mean
+from trilingua.core.errors import TrilinguaError
+
+VERBS = {
+    "demo": "fresh held-out scenes through all four tasks, as one page",
+    "recognize": "pictures to scenes (.json and .glb)",
+    "render": "scenes to pictures",
+    "edit": "a picture and an instruction to the edited picture and scene",
+    "ask": "a question about a picture to its answer",
+    "data": "make data: `trilingua data clevr`",
+    "tokenize": "a data directory to shards of ids",
+    "train": "a preset to a run directory",
+    "evaluate": "a model's figures on a data directory",
+    "score": "figures of scenes that are already on disk",
+    "export": "a run to a plain Llama checkpoint for `transformers`",
+    "info": "parameters, vocabulary, lengths and memory of a run or preset",
+}
+"""Every verb, and what it turns into what. Verb `x` is the function `x` of the module `trilingua.cli.x`."""
+
+_USAGE = """usage: trilingua VERB [options]
+
+{verbs}
+
+example: trilingua recognize photo.png --out scenes
+`trilingua VERB --help` says more about a verb."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; leaves by `SystemExit` with the command's status."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the verb that `arguments` name and return the exit status."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_USAGE.format(verbs="\n".join(f"  {verb:<10} {what}" for verb, what in VERBS.items())))
+        return 0
+    if arguments[0] == "--version":
+        from trilingua import __version__
+
+        print(__version__)
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    if verb not in VERBS:
+        print(f"trilingua: {verb!r} is no verb; choose one of {', '.join(VERBS)}{did_you_mean(verb, VERBS)}",
+              file=sys.stderr)  # fmt: skip
+        return 2
+    try:
+        module = importlib.import_module(f"trilingua.cli.{verb}")
+        if hasattr(module, "command"):  # A verb that reads its arguments in its own way.
+            module.command(rest)
+        else:
+            tyro.cli(getattr(module, verb), args=rest, prog=f"trilingua {verb}")
+    except TrilinguaError as error:
+        print(f"trilingua {verb}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"trilingua {verb}: interrupted", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()  # Whoever read our output has gone; there is nobody to tell.
+        return 1
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except Exception as error:
+        if "TRILINGUA_TRACEBACK" in os.environ:
+            raise
+        print(f"trilingua {verb}: failed: {type(error).__name__}: {' '.join(str(error).split())} "
+              "(set TRILINGUA_TRACEBACK=1 to see where)", file=sys.stderr)  # fmt: skip
+        return 1
+    return 0

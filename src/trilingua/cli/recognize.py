@@ -1,0 +1,34 @@
+"""The verb `trilingua recognize`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def recognize(
+    images: Annotated[list[Path], tyro.conf.Positional], *, out: Path, checkpoint: Path | None = None
+) -> None:
+    """Write the scene of each picture to OUT/STEM.json and OUT/STEM.glb.
+
+    Example: trilingua recognize a.png b.png --out scenes
+
+    Args:
+        images: pictures; PNG or JPEG of any size.
+        out: folder for the scenes.
+        checkpoint: run directory; the shipped model by default.
+    """
+    from trilingua import load
+    from trilingua.cli.console import outputs, progress
+    from trilingua.core.io import read_image
+
+    targets = outputs(images, out)
+    for path in images:  # All inputs are checked before anything is written.
+        read_image(path)
+    model = load(checkpoint)
+    batches = [range(start, min(start + 16, len(images))) for start in range(0, len(images), 16)]
+    for batch in progress(batches, "recognize"):
+        for index, scene in zip(batch, model.recognize([images[i] for i in batch]), strict=True):
+            scene.save(targets[index].with_suffix(".json"))
+            scene.save(targets[index].with_suffix(".glb"))
+            print(f"{targets[index]}.json")

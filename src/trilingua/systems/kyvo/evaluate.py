@@ -1,0 +1,143 @@
+"""How well a model does on a data directory, task by task, beside the baselines."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from PIL import Image
+
+from trilingua.core.errors import ConfigError, InputError
+from trilingua.data.clevr.files import ClevrFolder, Instruction, Question
+from trilingua.metrics.answers import score_answers
+from trilingua.metrics.calibration import collect_scores, compute_calibration
+from trilingua.metrics.image import score_images
+from trilingua.metrics.scene_match import score_scenes
+from trilingua.scenes.functions import answer_type
+from trilingua.scenes.scene import Scene
+from trilingua.systems.kyvo.pipeline import Kyvo
+
+ItemT = TypeVar("ItemT")
+Progress = Callable[[Iterable[list[ItemT]], str], Iterable[list[ItemT]]]
+
+EVALUATED_TASKS = ("recognition", "rendering", "editing", "qa")
+"""What `trilingua evaluate --tasks` takes."""
+
+_BATCH = 16
+
+
+def evaluate_folder(
+    model: Kyvo,
+    folder: ClevrFolder,
+    tasks: Sequence[str],
+    *,
+    limit: int | None = None,
+    progress: Callable[[list[Any], str], Iterable[Any]] = lambda items, _: items,
+) -> dict[str, Any]:
+    """Return the figures of each task, in the form of `summary.json` with more beneath.
+
+    Args:
+        model: what is judged.
+        folder: the data.
+        tasks: which of `EVALUATED_TASKS`.
+        limit: use the first so many scenes, and the questions and instructions about them.
+        progress: wraps the list of batches of a task, to show how far it is.
+
+    Raises:
+        ConfigError: an unknown task.
+        InputError: the folder lacks what a task needs.
+    """
+    unknown = [task for task in tasks if task not in EVALUATED_TASKS]
+    if unknown:
+        raise ConfigError(f"tasks: {unknown[0]!r} is unknown; choose among {', '.join(EVALUATED_TASKS)}")
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit: {limit} is not allowed; expected at least 1")
+    scenes = list(folder.scenes(limit))
+    names = {scene.image_filename for scene in scenes}
+    figures: dict[str, Any] = {"num_scenes": len(scenes)}
+    seconds: dict[str, float] = {}
+    for task in tasks:
+        start = time.perf_counter()
+        if task == "recognition":
+            figures[task] = _recognition(model, folder, scenes, progress)
+        elif task == "rendering":
+            figures[task] = _rendering(model, folder, scenes, progress)
+        elif task == "editing":
+            wanted = [item for item in folder.instructions() if item.image_filename in names]
+            figures[task] = _editing(model, folder, wanted, progress)
+        else:
+            asked = [item for item in folder.questions() if item.image_filename in names and item.answer is not None]
+            figures[task] = _qa(model, folder, {str(scene.image_filename): scene for scene in scenes}, asked, progress)
+        seconds[task] = round(time.perf_counter() - start, 3)
+    return {**figures, "seconds": {**seconds, "total": round(sum(seconds.values()), 3)}}
+
+
+def _batches(items: Sequence[Any]) -> list[Sequence[Any]]:
+    return [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]
+
+
+def _recognition(model: Kyvo, folder: ClevrFolder, scenes: list[Scene], progress: Any) -> dict[str, Any]:
+    found: list[Scene] = []
+    for batch in progress(_batches(scenes), "recognition"):
+        found += model.recognize([folder.image(scene.image_filename) for scene in batch])
+    scores, correct = collect_scores(found, scenes)
+    return {
+        **score_scenes(found, scenes),
+        "jaccard_optimal": score_scenes(found, scenes, method="optimal")["jaccard"],
+        "calibration": compute_calibration(scores, correct).to_json() if scores else None,
+    }
+
+
+def _rendering(model: Kyvo, folder: ClevrFolder, scenes: list[Scene], progress: Any) -> dict[str, Any]:
+    drawn: list[Image.Image] = []
+    for batch in progress(_batches(scenes), "rendering"):
+        drawn += model.render(list(batch))
+    truth = [folder.image(scene.image_filename) for scene in scenes]
+    again: list[Scene] = []
+    for pictures in _batches(drawn):
+        again += model.recognize(list(pictures))
+    return {**score_images(drawn, truth), "cycle_jaccard": score_scenes(again, scenes)["jaccard"]}
+
+
+def _editing(model: Kyvo, folder: ClevrFolder, wanted: list[Instruction], progress: Any) -> dict[str, Any]:
+    if not wanted:
+        raise InputError(f"{folder.folder}: holds no instructions; make some with --instructions-per-scene")
+    made: list[tuple[Image.Image, Scene]] = []
+    for batch in progress(_batches(wanted), "editing"):
+        pictures = [folder.image(item.image_filename) for item in batch]
+        made += model.edit(pictures, [item.source_scene for item in batch], [item.instruction for item in batch])
+    targets = [item.target_scene for item in wanted]
+    edited = [scene for _, scene in made]
+    by_type = {
+        kind: score_scenes([edited[i] for i in chosen], [targets[i] for i in chosen])["jaccard"]
+        for kind in sorted({item.type for item in wanted})
+        if (chosen := [i for i, item in enumerate(wanted) if item.type == kind])
+    }
+    unchanged = score_scenes([item.source_scene for item in wanted], targets)["jaccard"]
+    pictures = score_images(
+        [picture for picture, _ in made], [folder.image(item.target_image_filename) for item in wanted]
+    )
+    return {
+        **score_scenes(edited, targets),
+        "jaccard_by_type": by_type,
+        "jaccard_unchanged": unchanged,
+        "picture": pictures,
+    }
+
+
+def _qa(
+    model: Kyvo, folder: ClevrFolder, scenes: dict[str, Scene], asked: list[Question], progress: Any
+) -> dict[str, Any]:
+    if not asked:
+        raise InputError(f"{folder.folder}: holds no questions with answers; make some with --questions-per-scene")
+    direct: list[str] = []
+    by_program: list[str] = []
+    for batch in progress(_batches(asked), "qa"):
+        pictures = [folder.image(item.image_filename) for item in batch]
+        texts = [item.question for item in batch]
+        known = [scenes[item.image_filename] for item in batch]
+        direct += model.ask(pictures, texts, scene=known)
+        by_program += model.ask(pictures, texts, scene=known, by_program=True)
+    truth = [str(item.answer) for item in asked]
+    types = [answer_type(answer) or "other" for answer in truth]
+    programs = score_answers(by_program, truth, types)
+    return {**score_answers(direct, truth, types), "by_program": programs}

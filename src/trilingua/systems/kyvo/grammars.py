@@ -1,0 +1,96 @@
+"""What each task may write, as grammars over ids: every output is valid whatever the weights.
+
+A scene has the schema's attributes in their order and at most its number of objects; an image has exactly
+its number of codes; an answer is one of the closed set of answers; a program is well-typed.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from trilingua.inference.grammar import Grammar, GrammarTables, choice, literal, repeat, sequence, token_set
+from trilingua.scenes.functions import PROGRAM_WORDS
+from trilingua.scenes.schema import Category, Schema
+from trilingua.tokenizers.sequences import Segment, SequenceTokenizer, Task
+
+
+def task_grammar(task: Task, sequences: SequenceTokenizer, *, tokens_per_image: int) -> GrammarTables:
+    """Return the grammar of what `task` predicts, end included."""
+    vocabulary = sequences.vocabulary
+    parts = [_segment(segment, sequences, tokens_per_image) for segment in task.predicted]
+    return sequence(*parts).compile(vocabulary.size, stop_id=vocabulary.end_id)
+
+
+def answer_words(schema: Schema) -> tuple[str, ...]:
+    """Return every answer that a question about a scene of `schema` can have."""
+    numbers = [str(number) for number in range(schema.max_objects + 1)]
+    values = [value for category in schema.categories for value in category.values]
+    return ("yes", "no", *numbers, *values)
+
+
+def _segment(segment: Segment, sequences: SequenceTokenizer, tokens_per_image: int) -> Grammar:
+    start, end = sequences.borders[segment.kind]
+    if segment.kind == "image":
+        codes = token_set(sequences.vocabulary.span("image").ids)
+        inner = repeat(codes, tokens_per_image, tokens_per_image)
+    elif segment.kind == "scene":
+        inner = repeat(_object(sequences), 0, sequences.scenes.schema.max_objects)
+    elif segment.kind == "text":
+        inner = choice(*(literal(*_text(sequences, word)) for word in answer_words(sequences.scenes.schema)))
+    else:
+        inner = _program(sequences)
+    return sequence(literal(start), inner, literal(end))
+
+
+def _text(sequences: SequenceTokenizer, text: str) -> list[int]:
+    first = sequences.vocabulary.span("text").start
+    return [first + token for token in sequences.text.tokenize(text)]
+
+
+def _object(sequences: SequenceTokenizer) -> Grammar:
+    vocabulary, scenes = sequences.vocabulary, sequences.scenes
+    numbers = token_set(vocabulary.span("numbers").ids)
+    parts = [literal(vocabulary.marker("[OBJECT-START]"))]
+    for attribute in scenes.schema.attributes:
+        parts.append(literal(vocabulary.marker(f"[{attribute.name.upper()}]")))
+        if isinstance(attribute, Category):
+            parts.append(choice(*(literal(*ids) for ids in scenes.value_ids[attribute.name].values())))
+        else:
+            parts.append(repeat(numbers, attribute.count, attribute.count))
+    return sequence(*parts, literal(vocabulary.marker("[OBJECT-END]")))
+
+
+def _program(sequences: SequenceTokenizer) -> Grammar:
+    """Return "a well-typed program in postfix order" as a regular language.
+
+    CLEVR's programs need no deeper stack than two sets, so that types alone decide which word may follow.
+    """
+
+    def words(names: Iterable[str]) -> Grammar:
+        wanted = set(names)
+        found = [text for text, word in PROGRAM_WORDS.items() if word.function.name in wanted]
+        return choice(*(literal(*_text(sequences, f" {text}")) for text in found))
+
+    def named(prefix: str) -> list[str]:
+        return sorted({w.function.name for w in PROGRAM_WORDS.values() if w.function.name.startswith(prefix)})
+
+    def chain(first: Sequence[int]) -> Grammar:
+        return sequence(literal(*first), steps)
+
+    relations = sequence(words(["unique"]), words(["relate", *named("same_")]))
+    steps = repeat(choice(words(named("filter_")), relations), 0, None)
+    opening, later = (chain(_text(sequences, text)) for text in ("scene", " scene"))
+
+    def any_set(first: Grammar) -> Grammar:
+        return choice(first, sequence(first, later, words(["union", "intersect"]), steps))
+
+    programs = [
+        sequence(any_set(opening), words(["count", "exist"])),
+        sequence(any_set(opening), words(["unique"]), words(named("query_"))),
+        sequence(
+            any_set(opening), words(["count"]), any_set(later), words(["count"]),
+            words(["equal_integer", "less_than", "greater_than"]),
+        ),
+    ]  # fmt: skip
+    for query in named("query_"):
+        asked = sequence(words(["unique"]), words([query]))
+        programs.append(sequence(opening, asked, later, asked, words([query.replace("query_", "equal_")])))
+    return choice(*programs)

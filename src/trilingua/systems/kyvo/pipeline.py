@@ -1,0 +1,303 @@
+"""What a person calls: pictures to scenes, scenes to pictures, edits and answers.
+
+Every method takes one value or a list of them, and batches a list. Values go through the tokenizers to ids,
+the decoder continues them under the task's grammar, and the ids are read back.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from trilingua.core.errors import ConfigError, InputError
+from trilingua.core.io import read_image
+from trilingua.inference.decode import DecodedSequence, decode
+from trilingua.inference.grammar import GrammarTables
+from trilingua.inference.weights import arrange_for_decoding
+from trilingua.models.decoder import Decoder
+from trilingua.scenes.program_text import program_from_text
+from trilingua.scenes.programs import execute_program
+from trilingua.scenes.scene import Scene
+from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers
+from trilingua.systems.kyvo.grammars import task_grammar
+from trilingua.tokenizers.images import image_to_pixels, pixels_to_image
+from trilingua.tokenizers.sequences import TASKS, Parsed
+
+Picture = str | Path | Image.Image | np.ndarray
+"""What counts as a picture: a path, a PIL image, or an array (height, width, 3)."""
+
+_BATCH = 16
+"""Prompts that are decoded at once; more only wait for the longest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """An answer with the reason for it."""
+
+    text: str
+    program: str | None = None
+    """The functional program that was written and run on the scene; None if the answer was written directly."""
+    problem: str | None = None
+    """Why the program could not be run, in which case `text` was written directly."""
+
+
+class Kyvo:
+    """A trained model and its tokenizers, ready to use."""
+
+    def __init__(self, tokenizers: Tokenizers, decoder: Decoder, *, device: str = "cpu") -> None:
+        self.tokenizers = tokenizers
+        self.sequences = tokenizers.sequences
+        self.images = tokenizers.images.to(device).eval()
+        self.decoder = arrange_for_decoding(decoder.to(device))
+        self.device = torch.device(device)
+        self._grammars: dict[str, GrammarTables] = {}
+
+    @classmethod
+    def load(cls, run: str | Path, *, device: str = "cpu") -> "Kyvo":
+        """Read a run directory that `trilingua train` wrote.
+
+        Raises:
+            CheckpointError: the folder is no run, or a file of it is missing or torn.
+        """
+        tokenizers = load_tokenizers(run, device=device)
+        _, decoder = load_decoder(run, tokenizers, device=device)
+        return cls(tokenizers, decoder, device=device)
+
+    def recognize(self, images: Any, *, constrained: bool = True) -> Any:
+        """Return the scene of a picture, or of each picture of a list.
+
+        Args:
+            images: a picture or a list of them.
+            constrained: decode under the task's grammar; without it, greedily over the whole vocabulary.
+
+        Returns:
+            A `Scene` each; every object has a `score`, the probability of its tokens. Without the grammar,
+            objects that are malformed are left out.
+        """
+        pictures, one = _as_list(images)
+        values = [{"image": codes} for codes in self._encode(pictures)]
+        scenes = []
+        for decoded in self._decode("recognition", values, constrained=constrained):
+            parsed = self.sequences.parse(TASKS["recognition"], decoded.ids)
+            scenes.append(_scored(parsed, "scene", decoded))
+        return scenes[0] if one else scenes
+
+    def render(self, scenes: Any) -> Any:
+        """Return the model's picture of a scene, or of each scene of a list."""
+        wanted, one = _as_list(scenes)
+        for scene in wanted:
+            self._check_scene(scene)
+        decoded = self._decode("rendering", [{"scene": scene} for scene in wanted])
+        parsed = [self.sequences.parse(TASKS["rendering"], item.ids) for item in decoded]
+        pictures = self._paint([item.values["image"] for item in parsed])
+        return pictures[0] if one else pictures
+
+    def edit(self, images: Any, scenes: Any = None, instructions: Any = None) -> Any:
+        """Return the edited picture and the edited scene.
+
+        Args:
+            images: a picture or a list of them.
+            scenes: the scene of each; None recognizes it first.
+            instructions: what to change, one text each.
+
+        Returns:
+            A pair (picture, scene), or a list of pairs for lists.
+        """
+        pictures, one = _as_list(images)
+        texts = [instructions] if one else list(instructions)
+        codes = self._encode(pictures)
+        known = self._scenes(codes, scenes, one)
+        values = [
+            {"image": image, "scene": scene, "instruction": _checked_text(text, "instruction")}
+            for image, scene, text in _zip(codes, known, texts)
+        ]
+        decoded = self._decode("editing", values)
+        parsed = [self.sequences.parse(TASKS["editing"], item.ids) for item in decoded]
+        painted = self._paint([item.values["edited_image"] for item in parsed])
+        edited = [_scored(item, "edited_scene", raw) for item, raw in zip(parsed, decoded, strict=True)]
+        pairs = list(zip(painted, edited, strict=True))
+        return pairs[0] if one else pairs
+
+    def ask(
+        self, images: Any, questions: Any, *, scene: Any = None, by_program: bool = False, explain: bool = False
+    ) -> Any:
+        """Return the answer to a question about a picture.
+
+        Args:
+            images: a picture or a list of them.
+            questions: one question each.
+            scene: the scene of each; None recognizes it first.
+            by_program: write the functional program and run it on the scene, instead of answering directly.
+            explain: return an `Answer` with the program, which implies `by_program`.
+        """
+        pictures, one = _as_list(images)
+        texts = [questions] if one else list(questions)
+        codes = self._encode(pictures)
+        known = self._scenes(codes, scene, one)
+        values = [
+            {"image": image, "scene": item, "question": _checked_text(text, "question")}
+            for image, item, text in _zip(codes, known, texts)
+        ]
+        if by_program or explain:
+            answers = self._answer_by_program(values)
+        else:
+            answers = [Answer(text=text) for text in self._answer(values)]
+        results = answers if explain else [answer.text for answer in answers]
+        return results[0] if one else results
+
+    def tokenize(self, task: str, **values: Any) -> list[int]:
+        """Return the prompt of a task as ids of the unified vocabulary.
+
+        Args:
+            task: a name in `tokenizers.sequences.TASKS`.
+            values: what the task is given: `image`, `scene`, `instruction`, `question`.
+        """
+        chosen = _task(task)
+        missing = [segment.name for segment in chosen.given if segment.name not in values]
+        if missing:
+            raise InputError(f"tokenize {task}: {missing[0]} is missing; the task is given "
+                             f"{', '.join(segment.name for segment in chosen.given)}")  # fmt: skip
+        ready = dict(values)
+        if "image" in ready:
+            ready["image"] = self._encode([ready["image"]])[0]
+        return self.sequences.prompt(chosen, ready)
+
+    def detokenize(self, task: str, predicted_ids: Sequence[int]) -> dict[str, Any]:
+        """Return what a model wrote after a prompt: a value for each predicted segment, and `problems`.
+
+        Never raises on what a model wrote. A prompt in front is passed over.
+        """
+        ids = [int(token) for token in predicted_ids]
+        if self.sequences.output_id in ids:
+            ids = ids[len(ids) - ids[::-1].index(self.sequences.output_id) :]
+        parsed = self.sequences.parse(_task(task), ids)
+        values = dict(parsed.values)
+        for segment in _task(task).predicted:
+            if segment.kind == "image" and values[segment.name] is not None:
+                values[segment.name] = self._paint([values[segment.name]])[0]
+        return {**values, "problems": list(parsed.problems)}
+
+    def grammar(self, task: str) -> GrammarTables:
+        """Return the grammar of what a task may write; made once."""
+        if task not in self._grammars:
+            tokens = self.images.config.tokens_per_image
+            self._grammars[task] = task_grammar(_task(task), self.sequences, tokens_per_image=tokens)
+        return self._grammars[task]
+
+    def _encode(self, pictures: Sequence[Picture]) -> list[list[int]]:
+        """Return the codes of each picture in raster order."""
+        size = self.images.config.image_size
+        codes: list[list[int]] = []
+        for start in range(0, len(pictures), _BATCH):
+            pixels = [image_to_pixels(read_image(picture), size) for picture in pictures[start : start + _BATCH]]
+            batch = torch.from_numpy(np.stack(pixels)).to(self.device).float() / 255
+            codes += self.images.tokenize(batch).tolist()
+        return codes
+
+    def _paint(self, codes: Sequence[Sequence[int] | None]) -> list[Image.Image]:
+        """Return the picture of each list of codes; a gray one where there are none."""
+        blank = [0] * self.images.config.tokens_per_image
+        tensor = torch.tensor([item if item and len(item) == len(blank) else blank for item in codes])
+        return [pixels_to_image(picture) for picture in self.images.detokenize(tensor.to(self.device))]
+
+    def _decode(
+        self, task: str, values: Sequence[Mapping[str, Any]], *, constrained: bool = True
+    ) -> list[DecodedSequence]:
+        grammar = self.grammar(task)
+        prompts = [self.sequences.prompt(_task(task), item) for item in values]
+        room = self.decoder.config.max_positions - max(len(prompt) for prompt in prompts)
+        limit = min(grammar.longest or 256, room)
+        if limit < 1:
+            raise InputError(f"{task}: the prompt is too long for this model; shorten the text")
+        decoded: list[DecodedSequence] = []
+        for start in range(0, len(prompts), _BATCH):
+            decoded += decode(
+                self.decoder,
+                prompts[start : start + _BATCH],
+                grammar if constrained else None,
+                max_new_tokens=limit,
+                stop_id=self.sequences.vocabulary.end_id,
+            )
+        return decoded
+
+    def _scenes(self, codes: Sequence[Sequence[int]], scenes: Any, one: bool) -> list[Scene]:
+        """Return the given scenes, or recognize them from the pictures' codes."""
+        if scenes is None:
+            decoded = self._decode("recognition", [{"image": image} for image in codes])
+            return [self.sequences.parse(TASKS["recognition"], item.ids).values["scene"] for item in decoded]
+        known = [scenes] if one else list(scenes)
+        for scene in known:
+            self._check_scene(scene)
+        return known
+
+    def _check_scene(self, scene: Scene) -> None:
+        most = self.tokenizers.schema.max_objects
+        if not isinstance(scene, Scene):
+            raise InputError(f"scene: expected a Scene, got {type(scene).__name__}; read one with Scene.load")
+        if len(scene.objects) > most:
+            raise InputError(f"scene: has {len(scene.objects)} objects; this model reads at most {most}")
+
+    def _answer(self, values: Sequence[Mapping[str, Any]]) -> list[str]:
+        decoded = self._decode("qa", values)
+        return [self.sequences.parse(TASKS["qa"], item.ids).values["answer"] for item in decoded]
+
+    def _answer_by_program(self, values: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """Write each question's program and run it; where that fails, answer directly."""
+        answers: list[Answer] = []
+        for item, decoded in zip(values, self._decode("program", values), strict=True):
+            text = self.sequences.parse(TASKS["program"], decoded.ids).values["program"]
+            parsed = program_from_text(text)
+            result = execute_program(parsed.program, item["scene"]) if parsed.problem is None else None
+            problem = parsed.problem if result is None else result.problem
+            if result is not None and result.answer is not None:
+                answers.append(Answer(text=result.answer, program=text))
+            else:
+                answers.append(Answer(text=self._answer([item])[0], program=text, problem=problem))
+        return answers
+
+
+def _scored(parsed: Parsed, name: str, decoded: DecodedSequence) -> Scene:
+    """Return a parsed scene whose objects carry the product of their tokens' probabilities."""
+    import dataclasses
+
+    scene: Scene = parsed.values[name]
+    objects = tuple(
+        dataclasses.replace(item, score=math.prod(decoded.probabilities[start:stop]))
+        for item, (start, stop) in zip(scene.objects, parsed.object_spans[name], strict=True)
+    )
+    return scene.replace(objects=objects)
+
+
+def _task(name: str) -> Any:
+    if name not in TASKS:
+        raise ConfigError(f"task: {name!r} is unknown; choose one of {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def _as_list(values: Any) -> tuple[list[Any], bool]:
+    """Return the values as a list, and whether there was only one that was no list."""
+    if isinstance(values, list | tuple):
+        if not values:
+            raise InputError("expected at least one value, got an empty list")
+        return list(values), False
+    return [values], True
+
+
+def _zip(*lists: Sequence[Any]) -> Any:
+    lengths = [len(values) for values in lists]
+    if len(set(lengths)) != 1:
+        raise InputError(
+            f"lists of different lengths ({', '.join(map(str, lengths))}); give one value for each picture"
+        )
+    return zip(*lists, strict=True)
+
+
+def _checked_text(text: Any, name: str) -> str:
+    if not isinstance(text, str) or not text.strip():
+        raise InputError(f"{name}: {text!r} is no text; write one sentence")
+    return text
