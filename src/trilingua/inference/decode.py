@@ -1,0 +1,210 @@
+"""The decoding loop: prompts in, ids and their probabilities out, under a grammar or freely.
+
+Prompts are read once into a key-value cache. Ids that the grammar forces are never asked of the
+model: they ride along in the chunk of the id that was chosen before them. Knows ids alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from trilingua.core.errors import ConfigError, VocabularyError
+from trilingua.inference.grammar import GrammarTables
+from trilingua.inference.sampling import check_sampling, sample_ids
+from trilingua.inference.weights import column_major
+from trilingua.models.decoder import Decoder
+
+_SHRINK_AT = 0.75
+"""Rows are taken out of the batch when at most this share of it is still being written: copying the cache costs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodedSequence:
+    """What the model wrote after one prompt."""
+
+    ids: list[int]
+    """The ids, without the stop id."""
+    probabilities: list[float]
+    """Each id's probability among the ids that were allowed there, at temperature 1; 1 where only one was."""
+    finished: bool
+    """The stop id was written; False if `max_new_tokens` came first."""
+
+
+@dataclass(kw_only=True)
+class _Row:
+    """One prompt's state while it is being written."""
+
+    index: int
+    state: int = 0
+    ids: list[int] = field(default_factory=list)
+    probabilities: list[float] = field(default_factory=list)
+    pending: list[int] = field(default_factory=list)
+    """Ids that are decided but not yet read by the model."""
+    finished: bool = False
+    active: bool = True
+
+
+@torch.inference_mode()
+def decode(
+    decoder: Decoder,
+    prompts: Sequence[Sequence[int]],
+    grammar: GrammarTables | None = None,
+    *,
+    max_new_tokens: int | None = None,
+    stop_id: int | None = None,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    generator: torch.Generator | None = None,
+) -> list[DecodedSequence]:
+    """Continue each prompt until its stop id; the i-th result belongs to the i-th prompt.
+
+    Under a grammar every finished result is a sentence of it, whatever the weights.
+
+    Args:
+        decoder: the model; computes in its parameters' type, on their device.
+        prompts: ids of each prompt, at least one each; lengths may differ.
+        grammar: compiled tables; None: all ids are allowed.
+        max_new_tokens: most ids a row may get, stop id included; None: the grammar's longest sentence.
+        stop_id: ends a row; None: the grammar's.
+        temperature: 0 takes the likeliest id, else logits are divided by it.
+        top_k: as `filter_logits`.
+        top_p: as `filter_logits`.
+        generator: source of the draws.
+
+    Raises:
+        ConfigError: a setting is out of range, or no length is known.
+        VocabularyError: a prompt or the grammar belongs to another vocabulary.
+    """
+    check_sampling(temperature, top_k, top_p)
+    stop_id, max_new_tokens = _check(decoder, prompts, grammar, max_new_tokens, stop_id)
+    rows = [_Row(index=index, pending=list(prompt)) for index, prompt in enumerate(prompts)]
+    results = list(rows)
+    for row in rows:
+        _follow(row, grammar, stop_id, max_new_tokens)
+    rows = [row for row in rows if row.active]
+    if not rows:
+        return [_result(row) for row in results]
+    head = _Head(decoder, grammar)
+    table = decoder.embedding.table()
+    device = table.device
+    cache = decoder.make_cache(len(rows), max(len(row.pending) for row in rows) + max_new_tokens)
+    while True:
+        counts = [len(row.pending) for row in rows]
+        new = max(counts)
+        ids = torch.tensor([row.pending + [stop_id] * (new - len(row.pending)) for row in rows], device=device)
+        states = decoder.hidden(ids, cache=cache, table=table)
+        cache.advance(counts)
+        if len(rows) == 1:
+            last = states[:, -1]
+        else:
+            # A row that is done but still in the batch reads nothing; its last state is never used.
+            ends = torch.tensor([max(count, 1) - 1 for count in counts], device=device)
+            last = states[torch.arange(len(rows), device=device), ends]
+        logits, members = head(last, [row.state for row in rows])
+        chosen = sample_ids(logits, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
+        likelihoods = logits.float().softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
+        for row, choice, probability in zip(rows, chosen.tolist(), likelihoods, strict=True):
+            row.pending = []
+            if row.active:
+                _write(row, choice if members is None else members[choice], probability, grammar, stop_id)
+                _follow(row, grammar, stop_id, max_new_tokens)
+        active = [place for place, row in enumerate(rows) if row.active]
+        if not active:
+            return [_result(row) for row in results]
+        if len(active) <= _SHRINK_AT * len(rows):
+            rows, cache = [rows[place] for place in active], cache.select(active)
+
+
+class _Head:
+    """Logits of the ids that are allowed; when all rows share one allowed set, only that set's rows are computed."""
+
+    def __init__(self, decoder: Decoder, grammar: GrammarTables | None) -> None:
+        self.weight = decoder.head.weight
+        self.grammar = grammar
+        self.rows: dict[int, Tensor] = {}
+        self.masks = None if grammar is None else grammar.masks.to(self.weight.device)
+
+    def __call__(
+        self, last: Float[Tensor, "batch dim"], states: list[int]
+    ) -> tuple[Float[Tensor, "batch allowed"], tuple[int, ...] | None]:
+        """Return logits, and which id each column stands for (None: column i is id i)."""
+        if self.grammar is None or self.masks is None:
+            return functional.linear(last, self.weight), None
+        # A finished row may stand in the last state, which allows nothing: any set does for it.
+        sets = [max(self.grammar.set_of_state[state], 0) for state in states]
+        first = sets[0]
+        if all(other == first for other in sets):
+            members = self.grammar.members[first]
+            if first not in self.rows:
+                self.rows[first] = column_major(self.weight[torch.tensor(members, device=self.weight.device)])
+            return functional.linear(last, self.rows[first]), members
+        logits = functional.linear(last, self.weight)
+        return logits.masked_fill(~self.masks[torch.tensor(sets, device=logits.device)], float("-inf")), None
+
+
+def _write(row: _Row, choice: int, probability: float, grammar: GrammarTables | None, stop_id: int) -> None:
+    if grammar is not None:
+        row.state = grammar.advance(row.state, choice)
+        assert row.state >= 0, "the mask allowed an id that the automaton does not"
+        row.finished = row.state == grammar.done
+    else:
+        row.finished = choice == stop_id
+    row.ids.append(choice)
+    row.probabilities.append(probability)
+    row.pending = [choice]
+
+
+def _follow(row: _Row, grammar: GrammarTables | None, stop_id: int, max_new_tokens: int) -> None:
+    """Append what the grammar forces, and end the row if it is finished or full."""
+    if grammar is not None and not row.finished:
+        forced, row.state = grammar.forced[row.state]
+        row.ids += forced
+        row.pending += forced
+        row.probabilities += [1.0] * len(forced)
+        row.finished = row.state == grammar.done
+    if len(row.ids) > max_new_tokens:
+        row.finished = False
+        del row.ids[max_new_tokens:], row.probabilities[max_new_tokens:]
+    row.active = not row.finished and len(row.ids) < max_new_tokens
+
+
+def _result(row: _Row) -> DecodedSequence:
+    end = len(row.ids) - row.finished
+    return DecodedSequence(ids=row.ids[:end], probabilities=row.probabilities[:end], finished=row.finished)
+
+
+def _check(
+    decoder: Decoder,
+    prompts: Sequence[Sequence[int]],
+    grammar: GrammarTables | None,
+    max_new_tokens: int | None,
+    stop_id: int | None,
+) -> tuple[int, int]:
+    vocab_size = decoder.config.vocab_size
+    if grammar is not None:
+        if grammar.vocab_size != vocab_size:
+            raise VocabularyError(
+                f"grammar: made for {grammar.vocab_size} ids, the decoder has {vocab_size}; compile it for these"
+            )
+        if stop_id not in (None, grammar.stop_id):
+            raise ConfigError(f"stop_id: {stop_id}, but the grammar ends with {grammar.stop_id}; leave stop_id out")
+        stop_id = grammar.stop_id
+        max_new_tokens = grammar.longest if max_new_tokens is None else max_new_tokens
+    if stop_id is None or not 0 <= stop_id < vocab_size:
+        raise ConfigError(f"stop_id: {stop_id}; expected an id from 0 to {vocab_size - 1}")
+    if max_new_tokens is None or max_new_tokens < 1:
+        raise ConfigError(
+            f"max_new_tokens: {max_new_tokens}; expected at least 1, since nothing else bounds the length"
+        )
+    for index, prompt in enumerate(prompts):
+        if len(prompt) == 0:
+            raise ConfigError(f"prompt {index}: is empty; expected at least one id")
+        if min(prompt) < 0 or max(prompt) >= vocab_size:
+            bad = next(token for token in prompt if not 0 <= token < vocab_size)
+            raise VocabularyError(f"prompt {index}: id {bad} lies outside the decoder's vocabulary of {vocab_size} ids")
+    return stop_id, max_new_tokens

@@ -1,0 +1,67 @@
+"""Weights laid out for reading one token at a time, where memory traffic and small products decide.
+
+Training keeps matrices as it likes them; a decoder that only decodes keeps them as the kernels for a
+single row like them. Knows nothing of what is decoded.
+"""
+
+import copy
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trilingua.models.decoder import Decoder
+
+Precision = Literal["exact", "bfloat16"]
+
+
+class PackedLinear(nn.Module):
+    """A linear layer without bias, its matrix in bfloat16 and packed for the CPU's kernels; keeps the type of `x`."""
+
+    def __init__(self, weight: Float[Tensor, "out in"]) -> None:
+        """Args: weight: the matrix; it is copied."""
+        super().__init__()
+        # Packed memory belongs to the kernel library: it cannot be saved or moved, hence no parameter.
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().bfloat16(), 1)
+
+    def forward(self, x: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
+        """Return `x @ weight.T`, with products of bfloat16 values summed in float32."""
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x.bfloat16(), self.packed, None, "none", [], "")
+        return out.to(x.dtype)
+
+
+def supports_packing() -> bool:
+    """Return whether this CPU multiplies bfloat16 matrices in hardware."""
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@torch.no_grad()
+def arrange_for_decoding(decoder: Decoder, *, precision: Precision = "exact") -> Decoder:
+    """Return a frozen copy of `decoder` that decodes faster; it is for `decode` alone, not to be trained or saved.
+
+    On other devices than the CPU the copy is plain.
+
+    Args:
+        decoder: the model; it stays as it is.
+        precision: "exact" keeps every value and only lays matrices out column by column (about 1.8x at
+            batch 1); "bfloat16" rounds the layers' matrices, as mixed-precision training does (about 3.3x),
+            and falls back to "exact" where the CPU has no such kernels.
+    """
+    arranged = copy.deepcopy(decoder).eval().requires_grad_(False)
+    if arranged.head.weight.device.type != "cpu":
+        return arranged
+    for layer in arranged.layers:
+        for part in (layer.attention, layer.mlp):
+            for name, module in list(part.named_children()):
+                if precision == "bfloat16" and supports_packing():
+                    setattr(part, name, PackedLinear(module.weight))
+                else:
+                    module.weight = nn.Parameter(column_major(module.weight), requires_grad=False)
+    arranged.head.weight = nn.Parameter(column_major(arranged.head.weight), requires_grad=False)
+    return arranged
+
+
+def column_major(weight: Float[Tensor, "out in"]) -> Float[Tensor, "out in"]:
+    """Return an equal matrix whose columns are contiguous: a product with one row then streams through memory."""
+    return weight.detach().t().contiguous().t()

@@ -1,0 +1,136 @@
+"""Cached, batched, jumping decoding against a loop that re-reads everything for each id."""
+
+import pytest
+import torch
+from tests.oracles.decoding import decode_slowly, matches
+
+from trilingua.core.errors import ConfigError, VocabularyError
+from trilingua.inference.decode import decode
+from trilingua.inference.grammar import choice, literal, repeat, sequence, token_set
+from trilingua.inference.weights import arrange_for_decoding
+from trilingua.models.decoder import Decoder, DecoderConfig
+
+CONFIG = DecoderConfig(num_text=30, dim=32, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8, hidden_dim=48)
+STOP = 29
+THING = sequence(literal(20, 21), token_set(range(8)), literal(22), token_set(range(8, 20)), token_set(range(8, 20)))
+SCENE = sequence(literal(23), repeat(sequence(THING, literal(24)), 1, 3), literal(25))
+ANSWERS = choice(literal(1, 2, 3), literal(1, 2, 4), literal(1, 5), literal(1), sequence(literal(6), SCENE))
+
+
+@pytest.fixture
+def decoder() -> Decoder:
+    torch.manual_seed(0)
+    decoder = Decoder(CONFIG)
+    for parameter in decoder.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.4)
+    return decoder.eval()
+
+
+def prompts(count: int, *, seed: int = 0) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, 20, (count,), generator=generator).tolist()
+    return [torch.randint(0, 30, (length,), generator=generator).tolist() for length in lengths]
+
+
+@pytest.mark.parametrize("grammar", [SCENE, ANSWERS, sequence(repeat(token_set(range(15)), 0, 8), literal(7))])
+def test_greedy_equals_the_slow_loop(decoder: Decoder, grammar) -> None:  # type: ignore[no-untyped-def]
+    tables = grammar.compile(30, stop_id=STOP)
+    batch = prompts(4)
+    together = decode(decoder, batch, tables)
+    for prompt, result in zip(batch, together, strict=True):
+        ids, probabilities = decode_slowly(decoder, prompt, grammar, 30, STOP, 60)
+        assert result.ids == ids
+        assert result.probabilities == pytest.approx(probabilities, rel=1e-3)
+        assert result.finished
+        (alone,) = decode(decoder, [prompt], tables)
+        assert alone.ids == ids
+
+
+def test_free_greedy_equals_transformers(decoder: Decoder, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    transformers = pytest.importorskip("transformers")
+    from trilingua.models.llama_weights import export_llama
+
+    export_llama(decoder, tmp_path, stop_id=STOP, pad_id=0)
+    peer = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    for prompt in prompts(4, seed=1):
+        ids = torch.tensor([prompt])
+        expected = peer.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=25, do_sample=False)
+        written = expected[0, len(prompt) :].tolist()
+        (result,) = decode(decoder, [prompt], stop_id=STOP, max_new_tokens=25)
+        assert result.ids == (written[:-1] if written[-1] == STOP else written)
+        assert result.finished == (written[-1] == STOP)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_samples_are_sentences_whatever_the_weights(decoder: Decoder, seed: int) -> None:
+    torch.manual_seed(seed)
+    for parameter in decoder.parameters():
+        parameter.data.normal_(std=3.0)
+    tables = ANSWERS.compile(30, stop_id=STOP)
+    generator = torch.Generator().manual_seed(seed)
+    results = decode(decoder, prompts(12, seed=seed), tables, temperature=2.0, top_p=0.95, generator=generator)
+    for result in results:
+        assert matches(ANSWERS, result.ids)
+        assert len(result.ids) == len(result.probabilities)
+        assert all(0 <= probability <= 1.0001 for probability in result.probabilities)
+    assert len({tuple(result.ids) for result in results}) > 1
+
+
+def test_forced_ids_have_probability_one(decoder: Decoder) -> None:
+    (result,) = decode(decoder, [[1, 2]], SCENE.compile(30, stop_id=STOP))
+    assert result.ids[:3] == [23, 20, 21]
+    assert result.probabilities[:3] == [1.0, 1.0, 1.0]
+    assert result.probabilities[3] < 1.0
+    (result,) = decode(decoder, [[1]], literal(4, 5).compile(30, stop_id=STOP))
+    assert (result.ids, result.probabilities, result.finished) == ([4, 5], [1.0, 1.0], True)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 9])
+def test_the_limit_cuts_the_full_result(decoder: Decoder, limit: int) -> None:
+    tables = SCENE.compile(30, stop_id=STOP)
+    batch = prompts(3)
+    for short, full in zip(
+        decode(decoder, batch, tables, max_new_tokens=limit), decode(decoder, batch, tables), strict=True
+    ):
+        assert short.ids == full.ids[:limit]
+        assert short.probabilities == pytest.approx(full.probabilities[:limit], rel=1e-3)
+        assert short.finished == (limit > len(full.ids))
+
+
+def test_arranged_weights_write_the_same(decoder: Decoder) -> None:
+    tables = SCENE.compile(30, stop_id=STOP)
+    batch = prompts(5)
+    before = {name: tensor.clone() for name, tensor in decoder.state_dict().items()}
+    expected = decode(decoder, batch, tables)
+    exact = arrange_for_decoding(decoder)
+    assert [result.ids for result in decode(exact, batch, tables)] == [result.ids for result in expected]
+    rounded = decode(arrange_for_decoding(decoder, precision="bfloat16"), batch, tables)
+    assert all(matches(SCENE, result.ids) for result in rounded)
+    assert all(torch.equal(before[name], tensor) for name, tensor in decoder.state_dict().items())
+    assert next(decoder.parameters()).requires_grad
+    ids = torch.tensor([batch[0]])
+    with torch.inference_mode():
+        logits = arrange_for_decoding(decoder, precision="bfloat16")(ids)
+        exact_logits = decoder(ids)
+    assert (logits - exact_logits).abs().mean() < 0.05 * exact_logits.abs().mean()
+
+
+def test_no_prompts_give_no_results(decoder: Decoder) -> None:
+    assert decode(decoder, [], stop_id=STOP, max_new_tokens=3) == []
+
+
+def test_errors_say_what_is_allowed(decoder: Decoder) -> None:
+    tables = SCENE.compile(30, stop_id=STOP)
+    with pytest.raises(ConfigError, match="prompt 1: is empty; expected at least one id"):
+        decode(decoder, [[1], []], tables)
+    with pytest.raises(VocabularyError, match="prompt 0: id 30 lies outside the decoder's vocabulary of 30 ids"):
+        decode(decoder, [[1, 30]], tables)
+    with pytest.raises(VocabularyError, match="grammar: made for 31 ids, the decoder has 30"):
+        decode(decoder, [[1]], SCENE.compile(31, stop_id=STOP))
+    with pytest.raises(ConfigError, match="stop_id: 3, but the grammar ends with 29"):
+        decode(decoder, [[1]], tables, stop_id=3)
+    with pytest.raises(ConfigError, match="stop_id: None; expected an id from 0 to 29"):
+        decode(decoder, [[1]], max_new_tokens=3)
+    with pytest.raises(ConfigError, match="max_new_tokens: None; expected at least 1"):
+        decode(decoder, [[1]], stop_id=STOP)

@@ -1,0 +1,52 @@
+"""Drawing one id: filters against a plain re-implementation, frequencies against probabilities."""
+
+import pytest
+import torch
+
+from trilingua.core.errors import ConfigError
+from trilingua.inference.sampling import check_sampling, filter_logits, sample_ids
+
+
+@pytest.mark.parametrize("top_p", [0.01, 0.3, 0.8, 0.999, 1.0])
+@pytest.mark.parametrize("top_k", [None, 1, 5, 100])
+def test_filters_equal_a_plain_loop(top_k: int | None, top_p: float) -> None:
+    torch.manual_seed(0)
+    for row in torch.randn(20, 11).double() * 3:
+        order = row.argsort(descending=True).tolist()[: top_k or 11]
+        kept, total = [], 0.0
+        for index in order:
+            if total < top_p or not kept:
+                kept.append(index)
+            total += float(row[order].softmax(0)[order.index(index)])
+        filtered = filter_logits(row[None], top_k=top_k, top_p=top_p)[0]
+        assert sorted(kept) == filtered.isfinite().nonzero()[:, 0].tolist()
+        assert torch.equal(filtered[kept], row[kept])
+
+
+def test_greedy_takes_the_first_of_the_likeliest() -> None:
+    assert sample_ids(torch.tensor([[0.0, 2.0, 2.0], [5.0, 1.0, 0.0]])).tolist() == [1, 0]
+
+
+def test_draws_follow_the_probabilities_and_the_generator() -> None:
+    logits = torch.tensor([0.1, 0.2, 0.7]).log().expand(20_000, 3)
+    draws = [sample_ids(logits, temperature=0.5, generator=torch.Generator().manual_seed(3)) for _ in range(2)]
+    assert torch.equal(draws[0], draws[1])
+    expected = torch.tensor([0.01, 0.04, 0.49]) / 0.54
+    torch.testing.assert_close(draws[0].bincount(minlength=3) / 20_000, expected, rtol=0, atol=0.01)
+    forbidden = torch.tensor([[1.0, float("-inf"), 1.0]]).expand(500, 3)
+    assert 1 not in sample_ids(forbidden, temperature=1.0, top_p=0.99).tolist()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ((-0.1, None, None), "temperature: -0.1; expected 0"),
+        ((float("nan"), None, None), "temperature: nan; expected 0"),
+        ((1.0, 0, None), "top_k: 0; expected at least 1"),
+        ((1.0, None, 0.0), "top_p: 0.0; expected more than 0"),
+        ((1.0, None, 1.5), "top_p: 1.5; expected more than 0 and at most 1"),
+    ],
+)
+def test_bad_settings_are_refused_in_words(settings: tuple, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_sampling(*settings)

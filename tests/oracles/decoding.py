@@ -1,0 +1,78 @@
+"""Slow and obvious: decoding without a cache, and membership in a grammar by trying every way to read it."""
+
+import torch
+
+from trilingua.inference.grammar import Grammar
+from trilingua.models.decoder import Decoder
+
+
+def ends(grammar: Grammar, ids: list[int], start: int) -> set[int]:
+    """Every place where a sentence of `grammar` that starts at `start` may end."""
+    if grammar.kind == "set":
+        return {start + 1} if start < len(ids) and ids[start] in grammar.ids else set()
+    if grammar.kind == "sequence":
+        places = {start}
+        for part in grammar.parts:
+            places = {end for place in places for end in ends(part, ids, place)}
+        return places
+    if grammar.kind == "choice":
+        return {end for part in grammar.parts for end in ends(part, ids, start)}
+    found, places, times = set(), {start}, 0
+    while places and (grammar.high is None or times <= grammar.high) and times <= len(ids) + grammar.low:
+        if times >= grammar.low:
+            found |= places
+        places = {end for place in places for end in ends(grammar.parts[0], ids, place)}
+        times += 1
+    return found
+
+
+def matches(grammar: Grammar, ids: list[int]) -> bool:
+    """Whether `ids` as a whole are a sentence of `grammar`."""
+    return len(ids) in ends(grammar, ids, 0)
+
+
+@torch.no_grad()
+def decode_slowly(
+    decoder: Decoder, prompt: list[int], grammar: Grammar, vocab_size: int, stop_id: int, longest: int
+) -> tuple[list[int], list[float]]:
+    """Greedy decoding: read everything again for each id; allow an id iff some sentence goes on that way."""
+    ids: list[int] = []
+    probabilities: list[float] = []
+    while True:
+        allowed = [index for index in range(vocab_size) if _goes_on(grammar, [*ids, index])]
+        if matches(grammar, ids):
+            allowed.append(stop_id)
+        logits = decoder(torch.tensor([prompt + ids]))[0, -1, allowed]
+        best = int(logits.argmax())
+        if allowed[best] == stop_id:
+            return ids, probabilities
+        ids.append(allowed[best])
+        probabilities.append(float(logits.softmax(0)[best]))
+        assert len(ids) < longest
+
+
+def _goes_on(grammar: Grammar, ids: list[int]) -> bool:
+    """Whether some sentence starts with `ids`: the places that a reading of them reaches, one past the end allowed."""
+    return _prefix(grammar, ids, 0)[1]
+
+
+def _prefix(grammar: Grammar, ids: list[int], start: int) -> tuple[set[int], bool]:
+    """Ends of whole readings from `start`, and whether a reading can run past the last id (or stop at it)."""
+    if grammar.kind == "set":
+        if start >= len(ids):
+            return set(), True
+        return ({start + 1}, start + 1 == len(ids)) if ids[start] in grammar.ids else (set(), False)
+    if grammar.kind == "choice":
+        results = [_prefix(part, ids, start) for part in grammar.parts]
+        return set().union(*(places for places, _ in results)), any(runs for _, runs in results)
+    repeating = grammar.kind == "repeat"
+    parts = [grammar.parts[0]] * (grammar.high or len(ids) + 1) if repeating else list(grammar.parts)
+    places, runs, found = {start}, start == len(ids), set()
+    for times, part in enumerate(parts):
+        if repeating and times >= grammar.low:
+            found |= places
+        results = [_prefix(part, ids, place) for place in places]
+        runs = runs or any(run for _, run in results)
+        places = set().union(*(ends for ends, _ in results)) if results else set()
+    found |= places
+    return found, runs or len(ids) in found
