@@ -19,6 +19,7 @@ def clevr(
     max_objects: int = 10,
     questions_per_scene: int = 10,
     instructions_per_scene: int = 5,
+    pictured_share: float = 1.0,
 ) -> None:
     """Make a CLEVR data directory: scenes, pictures, questions, instructions and a manifest.
 
@@ -38,6 +39,7 @@ def clevr(
         max_objects: largest number of objects in a scene, to 10.
         questions_per_scene: questions for each scene; 0 makes none.
         instructions_per_scene: instructions for each scene, each with its target picture; 0 makes none.
+        pictured_share: share of the instructions whose target picture is drawn, which is the slow part.
     """
     config = ClevrConfig(
         num_scenes=num_scenes,
@@ -48,6 +50,7 @@ def clevr(
         max_objects=max_objects,
         questions_per_scene=questions_per_scene,
         instructions_per_scene=instructions_per_scene,
+        pictured_share=pictured_share,
     )
     generate_clevr(out, config, num_workers=_usable_cores() if num_workers is None else num_workers)
     print(out / "manifest.json")

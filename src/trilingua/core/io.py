@@ -70,6 +70,12 @@ def _kind(path: Path) -> Literal["file", "folder", "nothing"]:
         return "nothing"
 
 
+def write_image(path: str | Path, image: Image.Image) -> None:
+    """Write a picture as PNG atomically, making its folder."""
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG")
+
+
 def existing_file(path: str | Path) -> Path:
     """Return `path` as a `Path` if it is a file; raise `InputError` in words if not."""
     path = Path(path)

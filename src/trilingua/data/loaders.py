@@ -134,9 +134,10 @@ class SequenceBuilder:
             pieces = {
                 "instruction": edit.instruction,
                 "edited_scene": edit.edited_scene,
-                "edited_image": tuple(edit.edited_image.tolist()),
+                "edited_image": edit.edited_image,
             }
-            stop = None if generator.random() < self.config.edited_image_share else "edited_scene"
+            drawn = edit.edited_image and generator.random() < self.config.edited_image_share
+            stop = None if drawn else "edited_scene"
             sequences.append(self.build(TASKS["editing"], record, pieces, last_segment=stop))
         return merge(sequences)
 

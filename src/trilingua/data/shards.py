@@ -35,8 +35,8 @@ class EditRecord:
 
     instruction: Ids
     edited_scene: Ids
-    edited_image: UInt16[np.ndarray, " code"]
-    """Codes in raster order."""
+    edited_image: Ids = ()
+    """Codes in raster order; empty where the target was not drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +72,11 @@ def write_shard(path: str | Path, records: Sequence[SceneRecord], vocabulary: Vo
         "cell_values": np.stack([record.cell_values for record in records]),
         "num_questions": np.array([len(record.questions) for record in records], np.int32),
         "num_edits": np.array([len(record.edits) for record in records], np.int32),
-        "edited_image": np.stack([edit.edited_image for edit in edits])
-        if edits
-        else np.zeros((0, records[0].image.size), np.uint16),
     }
     lists = {
         "scene": [record.scene for record in records],
         **{name: [getattr(item, name) for item in questions] for name in ("question", "answer", "program")},
-        **{name: [getattr(item, name) for item in edits] for name in ("instruction", "edited_scene")},
+        **{name: [getattr(item, name) for item in edits] for name in ("instruction", "edited_scene", "edited_image")},
     }
     for name, values in lists.items():
         arrays[f"{name}.ids"] = np.concatenate(
@@ -137,7 +134,7 @@ class Shards:
                 EditRecord(
                     instruction=ids("instruction", i),
                     edited_scene=ids("edited_scene", i),
-                    edited_image=shard["edited_image"][i],
+                    edited_image=ids("edited_image", i),
                 )
                 for i in range(first_edit, first_edit + shard["num_edits"][row])
             ),

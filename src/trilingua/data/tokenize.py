@@ -111,7 +111,7 @@ def _records(
     schema = sequences.scenes.schema
     own = [str(scene.image_filename) for scene in scenes]
     edits = [instruction for name in own for instruction in instructions[name]]
-    names = own + [edit.target_image_filename for edit in edits]
+    names = own + [edit.target_image_filename for edit in edits if edit.target_image_filename is not None]
     codes = dict(zip(names, _codes(images, [folder.image(name) for name in names]), strict=True))
     for scene, name in zip(scenes, own, strict=True):
         targets = cell_targets(scene, cell_objects(index_map(scene), grid=images.config.grid_size), schema)
@@ -140,7 +140,7 @@ def _records(
                             ),
                         )
                     ),
-                    edited_image=codes[item.target_image_filename],
+                    edited_image=tuple(codes[drawn].tolist()) if (drawn := item.target_image_filename) else (),
                 )
                 for item in instructions[name]
             ),

@@ -41,7 +41,8 @@ class Instruction:
     """One instruction with the scene and picture before and after it."""
 
     image_filename: str
-    target_image_filename: str
+    target_image_filename: str | None
+    """None where the target was not drawn."""
     type: str
     """One of `INSTRUCTION_TYPES`."""
     instruction: str
@@ -225,7 +226,9 @@ def _instruction(value: Any, schema: Schema, where: str) -> Instruction:
         raise InputError(f"{where}.type: {kind!r} is unknown; expected one of {', '.join(INSTRUCTION_TYPES)}")
     return Instruction(
         image_filename=_field(value, "image_filename", str, where),
-        target_image_filename=_field(value, "target_image_filename", str, where),
+        target_image_filename=None
+        if value.get("target_image_filename") is None
+        else _field(value, "target_image_filename", str, where),
         type=kind,
         instruction=_field(value, "instruction", str, where),
         source_scene=Scene.from_json(value.get("source_scene"), schema=schema, where=f"{where}.source_scene"),

@@ -173,12 +173,14 @@ def _make_instructions(start: int) -> None:
             worker.config.instructions_per_scene,
             acceptable=partial(worker.visible, view=view),
         )
+        chance = worker.generator("pictured", index)
         for number, instruction in enumerate(instructions):
-            filename = f"{worker.layout.stem(index)}_edit{number}.png"
+            pictured = chance.random() < worker.config.pictured_share
+            filename = f"{worker.layout.stem(index)}_edit{number}.png" if pictured else None
             target = complete_scene(instruction.target_scene.objects, view).replace(
                 image_filename=filename, image_index=index, split=worker.config.split
             )
-            if not worker.layout.image_path(filename).exists():
+            if filename is not None and not worker.layout.image_path(filename).exists():
                 worker.draw(target, view, filename)
             records.append(
                 {

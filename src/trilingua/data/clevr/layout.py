@@ -46,6 +46,8 @@ class ClevrConfig:
     """Questions for each scene; 0 makes none. It may be raised from 0 when work is resumed."""
     instructions_per_scene: int = 5
     """Instructions for each scene, each with its target picture; 0 makes none. It may be raised from 0 later."""
+    pictured_share: float = 1.0
+    """Share of the instructions whose target is drawn, in [0, 1]; the others teach the edited scene alone."""
     width: int = 320
     """Width of the pictures in pixels."""
     height: int = 240
@@ -57,6 +59,8 @@ class ClevrConfig:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self.split):
             raise ConfigError(f"split: {self.split!r} is not allowed; use letters, digits, '-' and '_'")
         check_object_counts(self.min_objects, self.max_objects)
+        if not 0 <= self.pictured_share <= 1:
+            raise ConfigError(f"pictured_share: {self.pictured_share} is not allowed; expected a value in [0, 1]")
 
     @property
     def name(self) -> str:

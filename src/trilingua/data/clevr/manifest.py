@@ -86,7 +86,7 @@ def write_manifest(layout: ClevrLayout) -> dict[str, Any]:
             counts[kind] = sum(1 for _ in layout.record_lines(kind))
             if kind == "instructions":
                 names = (json.loads(line)["target_image_filename"] for line in layout.record_lines(kind))
-                images.extend(layout.image_path(name) for name in names)
+                images.extend(layout.image_path(name) for name in names if name is not None)
     counts["images"] = len(images)
     paths = [*records, *map(layout.scene_path, indices), *sorted(images)]
     manifest = {
