@@ -1,0 +1,60 @@
+# `make demo` and `make test` work on a fresh clone: they make .venv, install, and run.
+# PYTHON chooses the interpreter that .venv is made with: PYTHON=python3.12 make test
+
+PYTHON ?= python3
+WORKERS ?= 2
+BIN := .venv/bin
+SCENES ?= 12000
+
+.PHONY: demo test check format lint types floors bench train-default
+
+demo: .venv/.installed
+	$(BIN)/trilingua demo --out out/demo
+
+# One thread a process: tests run side by side, and threads that wait for each other cost more than they give.
+test: export OMP_NUM_THREADS := 1
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: format lint types floors test
+
+format: .venv/.installed-dev
+	$(BIN)/ruff format --check
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check
+
+types: .venv/.installed-dev
+	$(BIN)/mypy
+
+floors: .venv/.installed-dev
+	$(BIN)/lint-imports --no-logo
+
+bench: .venv/.installed-dev
+	$(BIN)/python benchmarks/run.py --out benchmarks/results.md
+
+# The shipped model's recipe, from nothing. A step that was cut off goes on where it was when this is called again.
+train-default: .venv/.installed
+	$(BIN)/trilingua data clevr --out data/train --num-scenes $(SCENES) --seed 1 --split train
+	$(BIN)/trilingua train kyvo-clevr-tokenizers --data data/train --out runs/tokenizers $(call resume,runs/tokenizers)
+	$(BIN)/trilingua tokenize data/train --checkpoint runs/tokenizers --out data/shards
+	$(BIN)/trilingua train kyvo-clevr --tokenizers runs/tokenizers --data data/shards --out runs/kyvo-clevr \
+		$(call resume,runs/kyvo-clevr)
+
+# `--resume` where the run has a checkpoint to go on from.
+resume = $$(ls $(1)/state/*/ > /dev/null 2>&1 && echo --resume)
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is no Python of 3.11 or later; set PYTHON, for example: PYTHON=python3.12 make demo" >&2; exit 2; }
+	$(PYTHON) -m venv .venv \
+		|| { rm -rf .venv; echo "$(PYTHON) cannot make a virtual environment; install its package venv" >&2; exit 2; }
+
+# The stamps keep a second call from installing again; a change of pyproject.toml asks for it.
+.venv/.installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+.venv/.installed-dev: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch .venv/.installed $@
