@@ -80,7 +80,7 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def _follow(self, unit: Float[Tensor, "point code_dim"], codes: Int[Tensor, " point"]) -> None:
-        """Move every used code towards the mean of its inputs, and every dead code onto a random input."""
+        """Move every used code towards the mean of its inputs, and every dead code onto an input that is badly served."""
         counts = torch.bincount(codes, minlength=len(self.counts)).to(unit.dtype)
         sums = torch.zeros_like(self.codebook).index_add_(0, codes, unit)
         # A code's own average count weighs its old vector, so that rare codes move as surely as common ones.
@@ -90,7 +90,9 @@ class VectorQuantizer(nn.Module):
         mean_count = len(unit) / len(counts)
         dead = self.counts < self.revive_below * mean_count
         if dead.any():
-            chosen = torch.randint(len(unit), (int(dead.sum()),), device=unit.device)
+            # Onto inputs that lie far from their codes: a random input is one of the many that are served already.
+            misfit = (unit - self.codebook[codes]).square().sum(dim=-1) + 1e-9
+            chosen = torch.multinomial(misfit, int(dead.sum()), replacement=int(dead.sum()) > len(unit))
             self.codebook[dead] = unit[chosen]
             self.counts[dead] = mean_count
 

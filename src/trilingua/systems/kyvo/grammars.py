@@ -12,11 +12,25 @@ from trilingua.scenes.schema import Category, Schema
 from trilingua.tokenizers.sequences import Segment, SequenceTokenizer, Task
 
 
-def task_grammar(task: Task, sequences: SequenceTokenizer, *, tokens_per_image: int) -> GrammarTables:
-    """Return the grammar of what `task` predicts, end included."""
-    vocabulary = sequences.vocabulary
-    parts = [_segment(segment, sequences, tokens_per_image) for segment in task.predicted]
-    return sequence(*parts).compile(vocabulary.size, stop_id=vocabulary.end_id)
+def task_grammar(
+    task: Task, sequences: SequenceTokenizer, *, tokens_per_image: int, last_segment: str | None = None
+) -> GrammarTables:
+    """Return the grammar of what `task` predicts, end included.
+
+    Args:
+        task: whose predicted segments.
+        sequences: how they are written.
+        tokens_per_image: codes of one picture.
+        last_segment: end after this segment; the end is then its last id.
+    """
+    parts: list[Grammar] = []
+    for segment in task.predicted:
+        start, end = sequences.borders[segment.kind]
+        inner = _inner(segment, sequences, tokens_per_image)
+        if segment.name == last_segment:
+            return sequence(*parts, literal(start), inner).compile(sequences.vocabulary.size, stop_id=end)
+        parts += [literal(start), inner, literal(end)]
+    return sequence(*parts).compile(sequences.vocabulary.size, stop_id=sequences.vocabulary.end_id)
 
 
 def answer_words(schema: Schema) -> tuple[str, ...]:
@@ -26,18 +40,16 @@ def answer_words(schema: Schema) -> tuple[str, ...]:
     return ("yes", "no", *numbers, *values)
 
 
-def _segment(segment: Segment, sequences: SequenceTokenizer, tokens_per_image: int) -> Grammar:
-    start, end = sequences.borders[segment.kind]
+def _inner(segment: Segment, sequences: SequenceTokenizer, tokens_per_image: int) -> Grammar:
+    """Return what may stand between a segment's borders."""
     if segment.kind == "image":
         codes = token_set(sequences.vocabulary.span("image").ids)
-        inner = repeat(codes, tokens_per_image, tokens_per_image)
-    elif segment.kind == "scene":
-        inner = repeat(_object(sequences), 0, sequences.scenes.schema.max_objects)
-    elif segment.kind == "text":
-        inner = choice(*(literal(*_text(sequences, word)) for word in answer_words(sequences.scenes.schema)))
-    else:
-        inner = _program(sequences)
-    return sequence(literal(start), inner, literal(end))
+        return repeat(codes, tokens_per_image, tokens_per_image)
+    if segment.kind == "scene":
+        return repeat(_object(sequences), 0, sequences.scenes.schema.max_objects)
+    if segment.kind == "text":
+        return choice(*(literal(*_text(sequences, word)) for word in answer_words(sequences.scenes.schema)))
+    return _program(sequences)
 
 
 def _text(sequences: SequenceTokenizer, text: str) -> list[int]:

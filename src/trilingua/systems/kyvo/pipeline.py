@@ -55,7 +55,7 @@ class Kyvo:
         self.images = tokenizers.images.to(device).eval()
         self.decoder = arrange_for_decoding(decoder.to(device))
         self.device = torch.device(device)
-        self._grammars: dict[str, GrammarTables] = {}
+        self._grammars: dict[tuple[str, str | None], GrammarTables] = {}
 
     @classmethod
     def load(cls, run: str | Path, *, device: str = "cpu") -> "Kyvo":
@@ -82,7 +82,7 @@ class Kyvo:
         pictures, one = _as_list(images)
         values = [{"image": codes} for codes in self._encode(pictures)]
         scenes = []
-        for decoded in self._decode("recognition", values, constrained=constrained):
+        for decoded in self.decode_task("recognition", values, constrained=constrained):
             parsed = self.sequences.parse(TASKS["recognition"], decoded.ids)
             scenes.append(_scored(parsed, "scene", decoded))
         return scenes[0] if one else scenes
@@ -92,9 +92,9 @@ class Kyvo:
         wanted, one = _as_list(scenes)
         for scene in wanted:
             self._check_scene(scene)
-        decoded = self._decode("rendering", [{"scene": scene} for scene in wanted])
+        decoded = self.decode_task("rendering", [{"scene": scene} for scene in wanted])
         parsed = [self.sequences.parse(TASKS["rendering"], item.ids) for item in decoded]
-        pictures = self._paint([item.values["image"] for item in parsed])
+        pictures = self.paint([item.values["image"] for item in parsed])
         return pictures[0] if one else pictures
 
     def edit(self, images: Any, scenes: Any = None, instructions: Any = None) -> Any:
@@ -116,9 +116,9 @@ class Kyvo:
             {"image": image, "scene": scene, "instruction": _checked_text(text, "instruction")}
             for image, scene, text in _zip(codes, known, texts)
         ]
-        decoded = self._decode("editing", values)
+        decoded = self.decode_task("editing", values)
         parsed = [self.sequences.parse(TASKS["editing"], item.ids) for item in decoded]
-        painted = self._paint([item.values["edited_image"] for item in parsed])
+        painted = self.paint([item.values["edited_image"] for item in parsed])
         edited = [_scored(item, "edited_scene", raw) for item, raw in zip(parsed, decoded, strict=True)]
         pairs = list(zip(painted, edited, strict=True))
         return pairs[0] if one else pairs
@@ -179,15 +179,18 @@ class Kyvo:
         values = dict(parsed.values)
         for segment in _task(task).predicted:
             if segment.kind == "image" and values[segment.name] is not None:
-                values[segment.name] = self._paint([values[segment.name]])[0]
+                values[segment.name] = self.paint([values[segment.name]])[0]
         return {**values, "problems": list(parsed.problems)}
 
-    def grammar(self, task: str) -> GrammarTables:
-        """Return the grammar of what a task may write; made once."""
-        if task not in self._grammars:
+    def grammar(self, task: str, *, last_segment: str | None = None) -> GrammarTables:
+        """Return the grammar of what a task may write, up to its end or one of its segments; made once."""
+        key = (task, last_segment)
+        if key not in self._grammars:
             tokens = self.images.config.tokens_per_image
-            self._grammars[task] = task_grammar(_task(task), self.sequences, tokens_per_image=tokens)
-        return self._grammars[task]
+            self._grammars[key] = task_grammar(
+                _task(task), self.sequences, tokens_per_image=tokens, last_segment=last_segment
+            )
+        return self._grammars[key]
 
     def _encode(self, pictures: Sequence[Picture]) -> list[list[int]]:
         """Return the codes of each picture in raster order."""
@@ -199,16 +202,29 @@ class Kyvo:
             codes += self.images.tokenize(batch).tolist()
         return codes
 
-    def _paint(self, codes: Sequence[Sequence[int] | None]) -> list[Image.Image]:
+    def paint(self, codes: Sequence[Sequence[int] | None]) -> list[Image.Image]:
         """Return the picture of each list of codes; a gray one where there are none."""
         blank = [0] * self.images.config.tokens_per_image
         tensor = torch.tensor([item if item and len(item) == len(blank) else blank for item in codes])
         return [pixels_to_image(picture) for picture in self.images.detokenize(tensor.to(self.device))]
 
-    def _decode(
-        self, task: str, values: Sequence[Mapping[str, Any]], *, constrained: bool = True
+    def decode_task(
+        self,
+        task: str,
+        values: Sequence[Mapping[str, Any]],
+        *,
+        constrained: bool = True,
+        last_segment: str | None = None,
     ) -> list[DecodedSequence]:
-        grammar = self.grammar(task)
+        """Return what the model writes for each set of given values.
+
+        Args:
+            task: which task.
+            values: the given values by name; images are codes in raster order.
+            constrained: decode under the task's grammar.
+            last_segment: stop after this predicted segment; None for the whole prediction.
+        """
+        grammar = self.grammar(task, last_segment=last_segment)
         prompts = [self.sequences.prompt(_task(task), item) for item in values]
         room = self.decoder.config.max_positions - max(len(prompt) for prompt in prompts)
         limit = min(grammar.longest or 256, room)
@@ -221,14 +237,14 @@ class Kyvo:
                 prompts[start : start + _BATCH],
                 grammar if constrained else None,
                 max_new_tokens=limit,
-                stop_id=self.sequences.vocabulary.end_id,
+                stop_id=grammar.stop_id,
             )
         return decoded
 
     def _scenes(self, codes: Sequence[Sequence[int]], scenes: Any, one: bool) -> list[Scene]:
         """Return the given scenes, or recognize them from the pictures' codes."""
         if scenes is None:
-            decoded = self._decode("recognition", [{"image": image} for image in codes])
+            decoded = self.decode_task("recognition", [{"image": image} for image in codes])
             return [self.sequences.parse(TASKS["recognition"], item.ids).values["scene"] for item in decoded]
         known = [scenes] if one else list(scenes)
         for scene in known:
@@ -243,13 +259,13 @@ class Kyvo:
             raise InputError(f"scene: has {len(scene.objects)} objects; this model reads at most {most}")
 
     def _answer(self, values: Sequence[Mapping[str, Any]]) -> list[str]:
-        decoded = self._decode("qa", values)
+        decoded = self.decode_task("qa", values)
         return [self.sequences.parse(TASKS["qa"], item.ids).values["answer"] for item in decoded]
 
     def _answer_by_program(self, values: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Write each question's program and run it; where that fails, answer directly."""
         answers: list[Answer] = []
-        for item, decoded in zip(values, self._decode("program", values), strict=True):
+        for item, decoded in zip(values, self.decode_task("program", values), strict=True):
             text = self.sequences.parse(TASKS["program"], decoded.ids).values["program"]
             parsed = program_from_text(text)
             result = execute_program(parsed.program, item["scene"]) if parsed.problem is None else None

@@ -27,7 +27,8 @@ from trilingua.systems.kyvo.build import (
 )
 from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig
 from trilingua.systems.kyvo.image_task import ImageTokenizerTask
-from trilingua.systems.kyvo.task import Evaluate, KyvoTask
+from trilingua.systems.kyvo.judge import make_judge
+from trilingua.systems.kyvo.task import KyvoTask
 from trilingua.tokenizers.images import image_to_pixels
 from trilingua.training.trainer import Trainer, TrainingResult
 
@@ -84,20 +85,13 @@ def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = Fals
     return Trainer(task, stream, config.trainer, run).fit(resume=resume)
 
 
-def train_decoder(
-    config: KyvoConfig,
-    run: Path,
-    *,
-    resume: bool = False,
-    make_judge: Callable[[Tokenizers, Shards], Evaluate] | None = None,
-) -> TrainingResult:
+def train_decoder(config: KyvoConfig, run: Path, *, resume: bool = False) -> TrainingResult:
     """Train the decoder into the folder `run`.
 
     Args:
         config: the second stage; `tokenizers` and `data` are set.
         run: the run directory.
         resume: go on from its newest checkpoint.
-        make_judge: makes what evaluates the decoder on the held-out scenes; None to skip evaluation.
 
     Raises:
         ConfigError: a folder is not set, or holds too few scenes.
@@ -110,7 +104,7 @@ def train_decoder(
     decoder = build_decoder(config, tokenizers)
     builder = SequenceBuilder(config.loader, tokenizers.sequences)
     stream = PackedStream(shards, builder, seed=config.trainer.seed, num_scenes=len(shards) - config.held_out)
-    judge = make_judge(tokenizers, shards) if make_judge else None
+    judge = make_judge(tokenizers, shards, config.held_out) if config.held_out else None
     task = KyvoTask(config, tokenizers, decoder, judge=judge)
     return Trainer(task, stream, config.trainer, run).fit(resume=resume)
 

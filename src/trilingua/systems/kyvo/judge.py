@@ -1,0 +1,94 @@
+"""A quick look at a decoder while it trains: held-out shards, from codes, with pictures."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from trilingua.data.shards import SceneRecord, Shards
+from trilingua.metrics.scene_match import score_scenes
+from trilingua.models.decoder import Decoder
+from trilingua.scenes.scene import Scene
+from trilingua.systems.kyvo.build import Tokenizers
+from trilingua.systems.kyvo.pipeline import Kyvo
+from trilingua.tokenizers.images import pixels_to_image
+from trilingua.tokenizers.sequences import TASKS
+
+_PICTURES = 8
+"""How many scenes are drawn at an evaluation: drawing takes the longest."""
+
+
+def make_judge(
+    tokenizers: Tokenizers, shards: Shards, num_scenes: int
+) -> Callable[[Decoder, int, Path], dict[str, float]]:
+    """Return a function that evaluates a decoder on the last `num_scenes` scenes of the shards.
+
+    Scenes are compared with their own tokens read back, so that numbers are those of the grid.
+    """
+    records = [shards[index] for index in range(len(shards) - num_scenes, len(shards))]
+    sequences = tokenizers.sequences
+    truth = [sequences.scenes.detokenize(record.scene).scene for record in records]
+
+    def judge(decoder: Decoder, step: int, out_dir: Path) -> dict[str, float]:
+        model = Kyvo(tokenizers, decoder)
+        figures = {"recognition_jaccard": _recognition(model, records, truth)}
+        edits = [(record, scene, record.edits[0]) for record, scene in zip(records, truth, strict=True) if record.edits]
+        if edits:
+            values = [
+                {"image": record.image.tolist(), "scene": scene, "instruction": _text(model, edit.instruction)}
+                for record, scene, edit in edits
+            ]
+            wanted = [sequences.scenes.detokenize(edit.edited_scene).scene for _, _, edit in edits]
+            scenes = [
+                sequences.parse(TASKS["editing"], decoded.ids).values["edited_scene"]
+                for decoded in model.decode_task("editing", values, last_segment="edited_scene")
+            ]
+            figures["editing_jaccard"] = score_scenes(scenes, wanted)["jaccard"]
+        asked = [
+            (record, scene, question)
+            for record, scene in zip(records, truth, strict=True)
+            for question in record.questions[:2]
+        ]
+        if asked:
+            values = [
+                {"image": record.image.tolist(), "scene": scene, "question": _text(model, question.question)}
+                for record, scene, question in asked
+            ]
+            answers = [_text(model, question.answer) for _, _, question in asked]
+            found = [
+                sequences.parse(TASKS["qa"], decoded.ids).values["answer"]
+                for decoded in model.decode_task("qa", values)
+            ]
+            figures["qa_accuracy"] = sum(map(str.__eq__, found, answers)) / len(answers)
+            programs = [_text(model, question.program) for _, _, question in asked]
+            written = [
+                sequences.parse(TASKS["program"], decoded.ids).values["program"]
+                for decoded in model.decode_task("program", values)
+            ]
+            figures["program_accuracy"] = sum(map(str.__eq__, written, programs)) / len(programs)
+        _draw(model, records[:_PICTURES], truth[:_PICTURES], out_dir / f"rendering_{step:07d}.png")
+        return figures
+
+    return judge
+
+
+def _recognition(model: Kyvo, records: list[SceneRecord], truth: list[Scene]) -> float:
+    decoded = model.decode_task("recognition", [{"image": record.image.tolist()} for record in records])
+    found = [model.sequences.parse(TASKS["recognition"], item.ids).values["scene"] for item in decoded]
+    return float(score_scenes(found, truth)["jaccard"])
+
+
+def _text(model: Kyvo, segment: tuple[int, ...]) -> str:
+    span = model.sequences.vocabulary.span("text")
+    return model.sequences.text.detokenize([token - span.start for token in segment if token in span]).strip()
+
+
+def _draw(model: Kyvo, records: list[SceneRecord], truth: list[Scene], path: Path) -> None:
+    """Write the tokenizer's reconstructions above the model's own pictures of the same scenes."""
+    decoded = model.decode_task("rendering", [{"scene": scene} for scene in truth])
+    codes = [model.sequences.parse(TASKS["rendering"], item.ids).values["image"] for item in decoded]
+    rows = [
+        torch.cat(list(model.images.detokenize(torch.tensor(row).to(model.device))), dim=2)
+        for row in ([record.image.tolist() for record in records], codes)
+    ]
+    pixels_to_image(torch.cat(rows, dim=1)).save(path)
