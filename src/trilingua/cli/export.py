@@ -30,6 +30,12 @@ def export(
     tokenizers = load_tokenizers(source)
     _, decoder = load_decoder(source, tokenizers)
     vocabulary = tokenizers.vocabulary
-    export_llama(decoder, out, begin_id=vocabulary.begin_id, end_id=vocabulary.end_id)
+    export_llama(
+        decoder,
+        out,
+        start_id=vocabulary.begin_id,
+        stop_id=vocabulary.end_id,
+        pad_id=vocabulary.marker("[PAD]"),
+    )
     write_tokenizer_files(out / "trilingua", tokenizers)
     print(out)

@@ -27,12 +27,16 @@ def tokenize(data: Annotated[Path, tyro.conf.Positional], *, out: Path, checkpoi
     folder = ClevrFolder(data)
     tokenizers = load_tokenizers(checkpoint or shipped_model())
     with tqdm(total=len(folder), desc="tokenize", disable=None) as bar:
+
+        def advance(number: int) -> None:
+            bar.update(number)
+
         count = tokenize_folder(
             folder,
             out,
             images=tokenizers.images,
             sequences=tokenizers.sequences,
             index_map=index_maps(),
-            progress=lambda number: bool(bar.update(number)),
+            progress=advance,
         )
     print(f"{out}: {count} scenes")

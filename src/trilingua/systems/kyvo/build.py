@@ -5,6 +5,7 @@ decoder's run directory the same, with the tokenizer's weights in `images.safete
 is all that loading needs.
 """
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from trilingua.core.config import from_json, to_json
+from trilingua.core.config import differences, from_json, to_json
 from trilingua.core.errors import CheckpointError, ConfigError, VocabularyError
 from trilingua.core.io import atomic_path, existing_folder, read_json, write_json
 from trilingua.core.random import make_generator
@@ -23,6 +24,9 @@ from trilingua.data.clevr.files import ClevrFolder
 from trilingua.data.clevr.instructions import generate_instructions
 from trilingua.data.clevr.questions import generate_questions
 from trilingua.models.decoder import Decoder
+from trilingua.models.llama_weights import load_llama
+from trilingua.models.smollm2 import smollm2_folder
+from trilingua.nn.lora import add_adapters, merge_adapters
 from trilingua.scenes.program_text import program_to_text
 from trilingua.scenes.schema import CLEVR, Schema
 from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, with_spans
@@ -82,9 +86,7 @@ def task_texts(folder: ClevrFolder, *, num_scenes: int = 400) -> list[str]:
 def build_text_tokenizer(config: TokenizersConfig, texts: Iterable[str]) -> TextTokenizer:
     """Return the backbone's tokenizer, or one of our own that was learnt from `texts`."""
     if config.backbone:
-        from trilingua.models.llama_weights import load_backbone_tokenizer
-
-        return TextTokenizer(load_backbone_tokenizer(config.backbone))
+        return TextTokenizer.load(backbone_folder(config.backbone) / "tokenizer.json")
     words = [value for category in schema_named(config.schema).categories for value in category.values]
     return TextTokenizer.train(texts, size=config.text_size, whole_words=words)
 
@@ -103,19 +105,52 @@ def build_sequences(config: TokenizersConfig, text: TextTokenizer) -> SequenceTo
 
 
 def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
-    """Return a decoder over the tokenizers' vocabulary; with a backbone, started from its weights."""
-    decoder = _empty_decoder(config, tokenizers)
-    decoder.embedding.set_codebook(tokenizers.images.codebook)
-    if config.recipe != "scratch":
-        if not config.backbone:
-            raise ConfigError(
-                f'backbone: recipe {config.recipe!r} starts from one; name "smollm2" or a Llama directory'
-            )
-        from trilingua.models.llama_weights import copy_backbone
+    """Return a decoder over the tokenizers' vocabulary, as the recipe says.
 
-        copy_backbone(decoder, config.backbone)
-    decoder.init_from_text_embedding()
+    Raises:
+        ConfigError: a recipe that starts from a backbone names none, or one of other sizes.
+    """
+    if config.recipe == "scratch":
+        decoder = _empty_decoder(config, tokenizers)
+        decoder.init_from_text_embedding()
+    else:
+        decoder = _load_backbone(config, tokenizers)
+        wanted = with_spans(config.decoder, _span_sizes(tokenizers), tokenizers.images.config.code_dim)
+        same = dataclasses.replace(
+            decoder.config, embedding_std=wanted.embedding_std, max_positions=wanted.max_positions
+        )
+        if changes := differences(to_json(same), to_json(wanted)):
+            raise ConfigError(f"decoder: differs from the backbone {config.backbone!r} in {changes[0]}; set it so")
+    decoder.embedding.set_codebook(tokenizers.images.codebook)
+    if config.recipe == "lora":
+        _adapt(decoder, config)
     return decoder
+
+
+def _load_backbone(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
+    if not config.backbone:
+        raise ConfigError(f'backbone: recipe {config.recipe!r} starts from one; name "smollm2" or a Llama directory')
+    sizes = _span_sizes(tokenizers)
+    return load_llama(
+        backbone_folder(config.backbone),
+        num_markers=sizes["markers"],
+        num_numbers=sizes["numbers"],
+        num_image_codes=sizes["image"],
+        image_code_dim=tokenizers.images.config.code_dim,
+        number_encoding=config.decoder.number_encoding,
+    )
+
+
+def _adapt(decoder: Decoder, config: KyvoConfig) -> None:
+    """Freeze the backbone and add adapters to it; what is new to it trains: markers, numbers, projector, head."""
+    add_adapters(decoder.layers, rank=config.lora_rank)
+    decoder.norm.requires_grad_(False)
+    decoder.embedding.text.requires_grad_(False)
+
+
+def backbone_folder(name: str) -> Path:
+    """Return the Hugging Face directory of a backbone: "smollm2", or a path."""
+    return smollm2_folder() if name == "smollm2" else existing_folder(name)
 
 
 def load_tokenizers(run: str | Path, *, device: str = "cpu") -> Tokenizers:
@@ -155,13 +190,19 @@ def load_decoder(run: str | Path, tokenizers: Tokenizers, *, device: str = "cpu"
     config = from_json(KyvoConfig, saved["kyvo"], where=f"{run / 'config.json'}: kyvo")
     tokenizers.vocabulary.require(Vocabulary.load(run / "vocabulary.json").digest, str(run))
     decoder = _empty_decoder(config, tokenizers)
+    if config.recipe == "lora":
+        _adapt(decoder, config)
     load_module(decoder, run / "model.safetensors", prefix="decoder.")
+    merge_adapters(decoder.layers)
     return config, decoder.to(device).eval()
 
 
+def _span_sizes(tokenizers: Tokenizers) -> dict[str, int]:
+    return {span.name: span.size for span in tokenizers.vocabulary.spans}
+
+
 def _empty_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
-    spans = {str(span.name): span.size for span in tokenizers.vocabulary.spans}
-    return Decoder(with_spans(config.decoder, spans, tokenizers.images.config.code_dim))
+    return Decoder(with_spans(config.decoder, _span_sizes(tokenizers), tokenizers.images.config.code_dim))
 
 
 def write_tokenizer_files(run: Path, tokenizers: Tokenizers, config: KyvoConfig | None = None) -> None:

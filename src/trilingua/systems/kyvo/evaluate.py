@@ -113,14 +113,14 @@ def _editing(model: Kyvo, folder: ClevrFolder, wanted: list[Instruction], progre
         if (chosen := [i for i, item in enumerate(wanted) if item.type == kind])
     }
     unchanged = score_scenes([item.source_scene for item in wanted], targets)["jaccard"]
-    pictures = score_images(
+    picture_figures = score_images(
         [picture for picture, _ in made], [folder.image(item.target_image_filename) for item in wanted]
     )
     return {
         **score_scenes(edited, targets),
         "jaccard_by_type": by_type,
         "jaccard_unchanged": unchanged,
-        "picture": pictures,
+        "picture": picture_figures,
     }
 
 
