@@ -46,3 +46,20 @@ def test_ranges_hold_every_allowed_pair_and_skip_the_rest() -> None:
     ranges = plan_attention(mask, torch.float32).ranges
     assert ranges is not None
     assert ranges.tolist() == [[[0, 64], [0, 128], [100, 192], [100, 200]]]
+
+
+def test_bfloat16_inputs_are_computed_in_float32() -> None:
+    generator = torch.Generator().manual_seed(0)
+    mask = packed_mask(2, 150, generator)
+    inputs = [torch.randn(2, 150, 2, 16, generator=generator).transpose(1, 2).bfloat16() for _ in range(3)]
+    for tensor in inputs:
+        tensor.requires_grad_()
+    plan = plan_attention(mask, torch.bfloat16)
+    assert plan.ranges is not None
+    assert plan.mask is not None
+    out, _ = ranged_attention(*inputs, plan.mask, plan.ranges)
+    expected = functional.scaled_dot_product_attention(*(tensor.float() for tensor in inputs), attn_mask=mask)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out, expected.bfloat16())
+    out.float().square().sum().backward()
+    assert all(tensor.grad is not None and tensor.grad.dtype == torch.bfloat16 for tensor in inputs)

@@ -52,7 +52,6 @@ class UnifiedEmbedding(nn.Module):
         """Args: the four counts in the order of their spans; std: root mean square of a fresh row's entries."""
         super().__init__()
         self.std = std
-        self.counts = (num_text, num_markers, num_numbers, num_image_codes)
         self.text = nn.Parameter(torch.randn(num_text, dim) * std)
         self.markers = nn.Parameter(torch.randn(num_markers, dim) * std)
         # Two parts share the scale, so that their sum has it.
