@@ -1,4 +1,4 @@
-"""What all tests share: modules that use warp are kept from the run-time check of annotations.
+"""What all tests share: small data and runs, and modules that use warp kept from the run-time check of annotations.
 
 Warp compiles a kernel from its source and its annotations, and its structs are no Python types; a checking
 decorator would break both. So those modules are imported here first, with the check's import hook set aside.
@@ -7,8 +7,15 @@ decorator would break both. So those modules are imported here first, with the c
 import importlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
 
 import trilingua.data.renderers
+
+if TYPE_CHECKING:
+    from trilingua.systems.kyvo.build import Tokenizers
 
 renderers = Path(trilingua.data.renderers.__file__).parent
 kernels = sorted(path.stem for path in renderers.glob("*.py") if "import warp" in path.read_text())
@@ -18,3 +25,77 @@ sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in hooks]
 for name in kernels:
     importlib.import_module(f"trilingua.data.renderers.{name}")
 sys.meta_path[:] = [*hooks, *sys.meta_path]
+
+
+# A test's time says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
+
+EVERY_STEP = {"trainer.log_every_steps": 1, "trainer.num_threads": 1, "trainer.precision": "fp32"}
+
+
+@pytest.fixture(scope="session")
+def clevr_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLEVR data directory of six scenes with questions and instructions, for tests that only read it."""
+    from trilingua.data.clevr.generate import ClevrConfig, generate_clevr
+
+    folder = tmp_path_factory.mktemp("clevr") / "data"
+    config = ClevrConfig(
+        num_scenes=6, seed=3, split="tiny", max_objects=6, questions_per_scene=3, instructions_per_scene=2
+    )
+    generate_clevr(folder, config)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizers_run(clevr_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory of `kyvo-tiny-tokenizers`, trained on `clevr_folder`; every step is logged."""
+    from trilingua.core.config import replace_dotted
+    from trilingua.systems.kyvo.config import kyvo_tiny_tokenizers
+    from trilingua.systems.kyvo.train import train_tokenizers
+
+    run = tmp_path_factory.mktemp("tokenizers") / "run"
+    config = replace_dotted(kyvo_tiny_tokenizers(), {"data": str(clevr_folder), **EVERY_STEP})
+    train_tokenizers(config, run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizers(tiny_tokenizers_run: Path) -> "Tokenizers":
+    """The tokenizers of `tiny_tokenizers_run`."""
+    from trilingua.systems.kyvo.build import load_tokenizers
+
+    return load_tokenizers(tiny_tokenizers_run)
+
+
+@pytest.fixture(scope="session")
+def tiny_shards(clevr_folder: Path, tiny_tokenizers: "Tokenizers", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`clevr_folder` as two shards of ids of `tiny_tokenizers`."""
+    from trilingua.data.clevr.files import ClevrFolder
+    from trilingua.data.tokenize import tokenize_folder
+    from trilingua.systems.kyvo.train import index_maps
+
+    out = tmp_path_factory.mktemp("shards") / "shards"
+    tokenize_folder(
+        ClevrFolder(clevr_folder),
+        out,
+        images=tiny_tokenizers.images,
+        sequences=tiny_tokenizers.sequences,
+        index_map=index_maps(),
+        scenes_per_shard=4,
+        batch_size=3,
+    )
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_tokenizers_run: Path, tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory of `kyvo-tiny`, trained on `tiny_shards`; every step is logged."""
+    from trilingua.core.config import replace_dotted
+    from trilingua.systems.kyvo.config import kyvo_tiny
+    from trilingua.systems.kyvo.train import train_decoder
+
+    run = tmp_path_factory.mktemp("decoder") / "run"
+    places = {"tokenizers": str(tiny_tokenizers_run), "data": str(tiny_shards)}
+    train_decoder(replace_dotted(kyvo_tiny(), {**places, **EVERY_STEP}), run)
+    return run

@@ -128,7 +128,7 @@ class ImageTokenizer(nn.Module):
 
     @torch.inference_mode()
     def tokenize(self, images: Float[Tensor, "batch 3 height width"]) -> Int[Tensor, "batch code"]:
-        """Return the codes of pictures in raster order, each in [0, num_codes); the same in either mode."""
+        """Return the codes of pictures in raster order, each in [0, num_codes); the module is in evaluation mode."""
         return self.quantizer.codes(self.encode(images))
 
     @torch.inference_mode()

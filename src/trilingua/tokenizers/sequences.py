@@ -82,12 +82,12 @@ def centre_out_order(num_codes: int) -> tuple[int, ...]:
     goes on. For 256 codes: 120, 119, 121, 118, 122, ... 0, 240, 241, ... 255.
 
     Args:
-        num_codes: at least 1; any number, not only squares.
+        num_codes: any number, not only squares.
 
     Source: Kyvo, section 3.2, and its published code (which the paper's word "spiral" does not describe).
     """
     centre = num_codes // 2 - math.isqrt(num_codes) // 2
-    order = [centre]
+    order = [centre][:num_codes]
     for step in range(1, num_codes):
         order += [position for position in (centre - step, centre + step) if 0 <= position < num_codes]
     return tuple(order)

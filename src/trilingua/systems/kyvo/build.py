@@ -119,8 +119,8 @@ def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
         same = dataclasses.replace(
             decoder.config, embedding_std=wanted.embedding_std, max_positions=wanted.max_positions
         )
-        if changes := differences(to_json(same), to_json(wanted)):
-            raise ConfigError(f"decoder: differs from the backbone {config.backbone!r} in {changes[0]}; set it so")
+        for path, theirs, ours in differences(to_json(same), to_json(wanted)):
+            raise ConfigError(f"decoder.{path}: is {ours}, but the backbone {config.backbone!r} has {theirs}; set it so")
     decoder.embedding.set_codebook(tokenizers.images.codebook)
     if config.recipe == "lora":
         _adapt(decoder, config)

@@ -49,16 +49,13 @@ class KyvoTask(TrainTask):
         self.model = _Trained(decoder, probe if config.probe_weight else None)
         numbers = tokenizers.vocabulary.span("numbers")
         self.ordered_span = (numbers.start, numbers.stop)
-        self._probed: Tensor | None = None
+        self._probed = _LastOutput()
         if config.probe_weight:
             if not 1 <= config.probe_layer <= len(decoder.layers):
                 raise ConfigError(
                     f"probe_layer: {config.probe_layer}; expected 1 to {len(decoder.layers)}, the decoder's layers"
                 )
-            decoder.layers[config.probe_layer - 1].register_forward_hook(self._keep)
-
-    def _keep(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
-        self._probed = output
+            decoder.layers[config.probe_layer - 1].register_forward_hook(self._probed)
 
     def modules(self) -> nn.Module:
         """Return the decoder and its probe."""
@@ -93,14 +90,15 @@ class KyvoTask(TrainTask):
             inside = (labels >= span.start) & (labels < span.stop)
             if inside.any():
                 metrics[f"loss_{span.name}"] = losses[inside].mean()
-        if self.model.probe is not None and len(batch.cell_tokens) and self._probed is not None:
-            states = self._probed.flatten(0, 1)[batch.cell_tokens.flatten()]
+        if self.model.probe is not None and len(batch.cell_tokens):
+            assert self._probed.output is not None, "the decoder has just run"
+            states = self._probed.output.flatten(0, 1)[batch.cell_tokens.flatten()]
             probe, seen = self.model.probe.loss(
                 states, batch.cell_classes.flatten(0, 1).long(), batch.cell_values.flatten(0, 1)
             )
             total = total + self.config.probe_weight * probe
             metrics |= {"probe": probe.detach(), **{f"probe_{name}": value for name, value in seen.items()}}
-        self._probed = None
+        self._probed.output = None
         return total, metrics
 
     @torch.no_grad()
@@ -119,6 +117,16 @@ class KyvoTask(TrainTask):
     def write_run_files(self, run_dir: Path) -> None:
         """Write configuration, vocabulary and tokenizers, so that the run is all that loading needs."""
         write_tokenizer_files(run_dir, self.tokenizers, self.config)
+
+
+class _LastOutput:
+    """A forward hook that keeps what a layer returned; knows nothing else, since copies of a layer copy its hooks."""
+
+    def __init__(self) -> None:
+        self.output: Tensor | None = None
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        self.output = output
 
 
 class _Trained(nn.Module):

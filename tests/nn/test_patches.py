@@ -1,0 +1,49 @@
+"""Patches: cutting against slow loops, putting back together, attention against the library's own."""
+
+import torch
+
+from trilingua.nn.patches import PatchBlock, PatchTransformer, images_to_patches, patches_to_images
+
+
+def test_patches_are_cut_in_raster_order():
+    images = torch.randn(2, 3, 6, 4)
+    patches = images_to_patches(images, 2)
+    assert patches.shape == (2, 6, 12)
+    for index in range(6):
+        row, column = divmod(index, 2)
+        for y in range(2):
+            for x in range(2):
+                pixel = images[:, :, 2 * row + y, 2 * column + x]
+                assert torch.equal(patches[:, index, 6 * y + 3 * x : 6 * y + 3 * x + 3], pixel)
+
+
+def test_square_pictures_are_put_back_together():
+    for channels in (1, 3):
+        images = torch.randn(2, channels, 12, 12)
+        assert torch.equal(patches_to_images(images_to_patches(images, 4), 4, channels), images)
+
+
+@torch.no_grad()
+def test_attention_is_the_librarys():
+    torch.manual_seed(0)
+    block = PatchBlock(dim=128, num_heads=2, hidden_dim=32)
+    torch.nn.init.normal_(block.out.weight, std=0.1)
+    x = torch.randn(2, 5, 128)
+    q, k, v = block.qkv(block.attention_norm(x)).unflatten(-1, (3, 2, 64)).permute(2, 0, 3, 1, 4)
+    mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    # The feed-forward layer ends in zeros at first, so that its bias is all that it adds.
+    torch.testing.assert_close(block(x), x + block.out(mixed) + block.down.bias, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_every_patch_sees_every_other_and_knows_its_place():
+    torch.manual_seed(0)
+    transformer = PatchTransformer(in_dim=6, num_patches=4, dim=64, num_layers=1)
+    torch.nn.init.normal_(transformer.blocks[0].out.weight, std=0.2)
+    x = torch.randn(1, 4, 6)
+    made = transformer(x)
+    changed = x.clone()
+    changed[:, 3] += 1
+    assert ((transformer(changed) - made).abs().amax(-1) > 1e-4).all()
+    same = transformer(x[:, :1].expand(1, 4, 6))
+    assert (same[:, 0] - same[:, 1]).abs().max() > 1e-3

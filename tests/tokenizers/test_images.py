@@ -1,0 +1,131 @@
+"""The image tokenizer: painting against a slow oracle, codes, ranges, and the names under which it is saved."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from trilingua.core.errors import ConfigError
+from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig, image_to_pixels, pixels_to_image
+
+CONFIG = ImageTokenizerConfig(
+    image_size=24, patch_size=8, patch_overlap=3, num_codes=20, code_dim=6, dim=64, encoder_layers=1, decoder_layers=1
+)
+
+
+@pytest.fixture
+def images() -> ImageTokenizer:
+    torch.manual_seed(0)
+    images = ImageTokenizer(CONFIG).eval()
+    torch.nn.init.normal_(images.to_pixels.weight, std=0.3)
+    return images
+
+
+def paint(patches, size, patch, overlap):
+    """Add each patch where it lies, over its neighbours' edges; what lies outside is lost."""
+    painted = patch + 2 * overlap
+    canvas = torch.zeros(3, size + 2 * overlap, size + 2 * overlap)
+    for index, patch_pixels in enumerate(patches):
+        row, column = divmod(index, size // patch)
+        for y in range(painted):
+            for x in range(painted):
+                canvas[:, row * patch + y, column * patch + x] += patch_pixels.reshape(3, painted, painted)[:, y, x]
+    return canvas[:, overlap : overlap + size, overlap : overlap + size]
+
+
+@torch.no_grad()
+def test_overlapping_patches_are_painted_as_an_oracle_paints_them(images):
+    pictures, features = images.decode(torch.randn(2, 9, 6))
+    expected = torch.stack([paint(patches, 24, 8, 3) for patches in images.to_pixels(features)])
+    torch.testing.assert_close(pictures, expected * 0.5 + 0.5, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_tokens_are_the_codes_of_the_forward_pass_and_paint_its_picture(images):
+    pictures = torch.rand(2, 3, 24, 24)
+    made = images(pictures)
+    codes = images.tokenize(pictures)
+    assert codes.shape == (2, CONFIG.tokens_per_image) == (2, 9)
+    assert torch.equal(codes, made.quantized.codes)
+    assert 0 <= int(codes.min()) <= int(codes.max()) < CONFIG.num_codes
+    painted = images.detokenize(codes)
+    torch.testing.assert_close(painted, made.images.clamp(0, 1), rtol=1e-4, atol=1e-5)
+    assert 0 <= float(painted.min()) <= float(painted.max()) <= 1
+    assert not torch.equal(painted, made.images)  # something was there to clip
+
+
+def test_only_training_changes_what_it_knows(images):
+    before = {name: value.clone() for name, value in images.state_dict().items()}
+    codes = images.tokenize(torch.rand(2, 3, 24, 24))
+    images.detokenize(codes)
+    images(torch.rand(2, 3, 24, 24))
+    assert all(torch.equal(value, before[name]) for name, value in images.state_dict().items())
+    images.train()(torch.rand(2, 3, 24, 24))
+    changed = {name for name, value in images.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {name for name in before if name.startswith(("spread.", "quantizer."))}
+
+
+@torch.no_grad()
+def test_latents_are_standardised_over_the_batch_in_training(images):
+    images.train()
+    latents = images.encode(torch.rand(8, 3, 24, 24)).flatten(0, 1)
+    torch.testing.assert_close(latents.mean(0), torch.zeros(6), atol=1e-4, rtol=0)
+    torch.testing.assert_close(latents.std(0, correction=0), torch.ones(6), atol=1e-2, rtol=0)
+
+
+def test_a_picture_is_squashed_and_bytes_come_back():
+    array = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    pixels = image_to_pixels(Image.fromarray(array), 24)
+    assert np.array_equal(pixels, array.transpose(2, 0, 1))
+    assert np.array_equal(np.asarray(pixels_to_image(torch.from_numpy(pixels).float() / 255)), array)
+    halves = np.zeros((240, 320, 3), dtype=np.uint8)
+    halves[:, 160:] = 255
+    squashed = image_to_pixels(Image.fromarray(halves), 32)
+    assert (squashed[:, :, :13] == 0).all()
+    assert (squashed[:, :, 19:] == 255).all()
+
+
+def test_pixels_out_of_range_are_clipped():
+    pixels = torch.tensor([-0.5, 0.5, 1.5])[:, None, None].expand(3, 1, 1)
+    assert np.asarray(pixels_to_image(pixels)).tolist() == [[[0, 128, 255]]]
+
+
+def test_gradients_reach_the_encoder_through_the_codes(images):
+    made = images(torch.rand(2, 3, 24, 24))
+    made.images.square().mean().backward()
+    assert images.encoder.input.weight.grad.abs().sum() > 0
+
+
+def test_the_names_under_which_weights_are_saved(images):
+    """Run directories that exist hold these names; a change of them needs a way to read the old ones."""
+    block = (
+        "attention_norm.weight attention_norm.bias qkv.weight qkv.bias out.weight out.bias "
+        "mlp_norm.weight mlp_norm.bias up.weight up.bias down.weight down.bias"
+    )
+    expected = {"to_code.weight", "to_code.bias", "to_pixels.weight", "to_pixels.bias"}
+    expected |= {"quantizer.codebook", "quantizer.counts"}
+    expected |= {"spread.running_mean", "spread.running_var", "spread.num_batches_tracked"}
+    for half in ("encoder", "decoder"):
+        expected |= {
+            f"{half}.{name}" for name in ("position", "input.weight", "input.bias", "norm.weight", "norm.bias")
+        }
+        expected |= {f"{half}.blocks.0.{name}" for name in block.split()}
+    assert set(images.state_dict()) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_codes": 0}, "images num_codes: 0; expected at least 1"),
+        ({"image_size": 250}, "images image_size: 250; expected a multiple of patch_size 16"),
+        ({"patch_overlap": -1}, "images patch_overlap: -1; expected 0 or more"),
+        ({"num_codes": 70_000}, "images num_codes: 70000; expected at most 65536, since shards store 16 bits"),
+        ({"dim": 100}, "images dim: 100; expected a multiple of 64, the width of a head"),
+    ],
+)
+def test_impossible_sizes_are_refused(fields, message):
+    with pytest.raises(ConfigError) as error:
+        dataclasses.replace(ImageTokenizerConfig(), **fields)
+    assert str(error.value) == message

@@ -1,0 +1,170 @@
+"""Scenes as ids: what is written, what is read back, and what is said of ids that are no scene."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.oracles.random_scenes import scene_objects
+
+from trilingua.scenes.scene import Scene, SceneObject
+from trilingua.scenes.schema import CLEVR, Category
+
+CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.52, -2.99, 0.7))
+BALL = SceneObject(size="small", color="cyan", material="rubber", shape="sphere", location=(-1.0, 0.02, 0.35))
+FIELDS = ("size", "color", "material", "shape")
+
+
+@pytest.fixture(scope="module")
+def scenes(tiny_tokenizers):
+    return tiny_tokenizers.sequences.scenes
+
+
+@pytest.fixture(scope="module")
+def ids_of(tiny_tokenizers):
+    """Ids of a line of markers, words and numbers."""
+    vocabulary, text = tiny_tokenizers.vocabulary, tiny_tokenizers.sequences.text
+
+    def read(line):
+        ids = []
+        for word in line.split():
+            if word[0] == "[":
+                ids.append(vocabulary.marker(word))
+            elif word[0] in "-0123456789":
+                ids.append(vocabulary.number(float(word)))
+            else:
+                ids += text.tokenize(f" {word}")
+        return ids
+
+    return read
+
+
+OBJECT = "[OBJECT-START] [SIZE] {} [COLOR] {} [MATERIAL] {} [SHAPE] {} [LOCATION] {} {} {} [OBJECT-END]"
+CUBE_LINE = OBJECT.format("large", "red", "metal", "cube", 0.5, -3, 0.7)
+BALL_LINE = OBJECT.format("small", "cyan", "rubber", "sphere", -1, 0, 0.35)
+
+
+def test_every_value_of_a_category_is_one_id_of_its_own(scenes):
+    for category in CLEVR.categories:
+        ids = [scenes.value_ids[category.name][value] for value in category.values]
+        assert [len(item) for item in ids] == [1] * len(category.values)
+        assert len(set(ids)) == len(ids)
+
+
+def test_a_scene_is_written_as_published_from_left_to_right(scenes, ids_of):
+    # Along (0.6563, 0.7545) the cube lies at -1.91 and the ball at -0.64.
+    expected = ids_of(f"[SCENE-START] {CUBE_LINE} {BALL_LINE} [SCENE-END]")
+    assert scenes.tokenize(Scene(objects=(CUBE, BALL))) == expected
+    assert scenes.tokenize(Scene(objects=(BALL, CUBE))) == expected
+    assert len(expected) == 2 * 14 + 2
+    as_listed = ids_of(f"[SCENE-START] {BALL_LINE} {CUBE_LINE} [SCENE-END]")
+    assert scenes.tokenize(Scene(objects=(BALL, CUBE)), sort=False) == as_listed
+    assert scenes.tokenize(Scene(objects=())) == ids_of("[SCENE-START] [SCENE-END]")
+
+
+@given(objects=st.lists(scene_objects(full=False), max_size=10))
+@settings(max_examples=60)
+def test_what_is_written_is_read_within_half_a_bin_and_in_canonical_order(scenes, objects):
+    ids = scenes.tokenize(Scene(objects=tuple(objects)))
+    parsed = scenes.detokenize(ids)
+    assert parsed.problems == ()
+    dx, dy, dz = CLEVR.order_direction
+    ordered = sorted(objects, key=lambda item: dx * item.location[0] + dy * item.location[1] + dz * item.location[2])
+    assert len(parsed.scene.objects) == len(objects)
+    for found, item, (start, stop) in zip(parsed.scene.objects, ordered, parsed.spans, strict=True):
+        assert [getattr(found, name) for name in FIELDS] == [getattr(item, name) for name in FIELDS]
+        assert max(abs(a - b) for a, b in zip(found.location, item.location, strict=True)) <= 0.025 + 1e-9
+        alone = scenes.tokenize(Scene(objects=(found,)))
+        assert ids[start:stop] == alone[1:-1]
+    assert scenes.tokenize(parsed.scene, sort=False) == ids
+
+
+@given(data=st.data())
+@settings(max_examples=300)
+def test_ids_without_a_problem_are_exactly_those_of_a_scene(scenes, tiny_tokenizers, data):
+    objects = data.draw(st.lists(scene_objects(full=False), max_size=3))
+    ids = scenes.tokenize(Scene(objects=tuple(objects)))
+    everything = st.integers(0, tiny_tokenizers.vocabulary.size - 1)
+    likely = st.sampled_from(sorted(set(ids))) | st.sampled_from(list(tiny_tokenizers.vocabulary.span("markers").ids))
+    for _ in range(data.draw(st.integers(0, 3))):
+        place = data.draw(st.integers(0, len(ids)))
+        until = min(len(ids), place + data.draw(st.integers(0, 2)))
+        ids[place:until] = data.draw(st.lists(likely | everything, max_size=2))
+    parsed = scenes.detokenize(ids)
+    assert (not parsed.problems) == (scenes.tokenize(parsed.scene, sort=False) == ids)
+    for item, (start, stop) in zip(parsed.scene.objects, parsed.spans, strict=True):
+        assert scenes.tokenize(Scene(objects=(item,)))[1:-1] == ids[start:stop]
+
+
+@given(data=st.data())
+@settings(max_examples=100)
+def test_no_list_of_ids_raises(scenes, tiny_tokenizers, data):
+    markers = st.sampled_from(list(tiny_tokenizers.vocabulary.span("markers").ids))
+    ids = data.draw(st.lists(markers | st.integers(0, tiny_tokenizers.vocabulary.size - 1), max_size=40))
+    parsed = scenes.detokenize(ids)
+    assert parsed.problems or scenes.tokenize(parsed.scene, sort=False) == ids
+
+
+@pytest.mark.parametrize(
+    ("line", "num_objects", "problems"),
+    [
+        ("", 0, ["the scene does not open with [SCENE-START]", "the scene does not close with [SCENE-END]"]),
+        (f"{CUBE_LINE} [SCENE-END]", 1, ["the scene does not open with [SCENE-START]"]),
+        (f"[SCENE-START] {CUBE_LINE}", 1, ["the scene does not close with [SCENE-END]"]),
+        (f"[SCENE-START] red 0.5 {CUBE_LINE} [SIZE] {BALL_LINE} [SCENE-END]", 2, ["3 stray tokens outside of objects"]),
+        (f"[SCENE-START] {CUBE_LINE} [SCENE-END] [SCENE-END]", 1, ["1 stray tokens outside of objects"]),
+        (f"[SCENE-START] [OBJECT-START] [SIZE] {BALL_LINE} [SCENE-END]", 1, ["object 0: has no [OBJECT-END]"]),
+        (f"[SCENE-START] {CUBE_LINE} [OBJECT-START] [OBJECT-END] [SCENE-END]", 1, ["object 1: expected [SIZE]"]),
+        (
+            f"[SCENE-START] {OBJECT.format('large', 'rubber', 'metal', 'cube', 0, 0, 0)} [SCENE-END]",
+            0,
+            ["object 0: [COLOR] has no known value"],
+        ),
+        (
+            f"[SCENE-START] {OBJECT.format('large', '', 'metal', 'cube', 0, 0, 0)} [SCENE-END]",
+            0,
+            ["object 0: [COLOR] has no known value"],
+        ),
+        (
+            f"[SCENE-START] {OBJECT.format('large', 'red', 'metal', 'cube', 0, 0, '')} [SCENE-END]",
+            0,
+            ["object 0: [LOCATION] needs 3 numbers"],
+        ),
+        (
+            f"[SCENE-START] {OBJECT.format('large', 'red', 'metal', 'cube', 0, 'red', 0)} [SCENE-END]",
+            0,
+            ["object 0: [LOCATION] needs 3 numbers"],
+        ),
+        (
+            f"[SCENE-START] {OBJECT.format('large', 'red', 'metal', 'cube', 0, 0, '0 0')} [SCENE-END]",
+            0,
+            ["object 0: has more than its attributes"],
+        ),
+        (
+            f"[SCENE-START] {CUBE_LINE.replace('[COLOR]', '[SHAPE]')} {BALL_LINE} [SCENE-END]",
+            1,
+            ["object 0: expected [COLOR]"],
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(scenes, ids_of, line, num_objects, problems):
+    parsed = scenes.detokenize(ids_of(line))
+    assert list(parsed.problems) == problems
+    assert len(parsed.scene.objects) == len(parsed.spans) == num_objects
+
+
+def test_values_of_several_ids_are_read_whole(tiny_tokenizers):
+    from trilingua.scenes.schema import Schema
+    from trilingua.tokenizers.scenes import SceneTokenizer
+
+    long = Category(name="color", values=("red", "redder", "reddest quartz"))
+    schema = Schema(
+        name="long",
+        attributes=tuple(long if item.name == "color" else item for item in CLEVR.attributes),
+        max_objects=10,
+        order_direction=(1.0, 0.0, 0.0),
+    )
+    scenes = SceneTokenizer(schema, tiny_tokenizers.vocabulary, tiny_tokenizers.sequences.text)
+    assert max(len(ids) for ids in scenes.value_ids["color"].values()) > 2
+    for color in long.values:
+        item = SceneObject(size="large", color=color, material="metal", shape="cube", location=(0.5, 1.0, 0.7))
+        parsed = scenes.detokenize(scenes.tokenize(Scene(objects=(item,))))
+        assert (parsed.scene.objects, parsed.problems) == ((item,), ())
