@@ -120,7 +120,9 @@ def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
             decoder.config, embedding_std=wanted.embedding_std, max_positions=wanted.max_positions
         )
         for path, theirs, ours in differences(to_json(same), to_json(wanted)):
-            raise ConfigError(f"decoder.{path}: is {ours}, but the backbone {config.backbone!r} has {theirs}; set it so")
+            raise ConfigError(
+                f"decoder.{path}: is {ours}, but the backbone {config.backbone!r} has {theirs}; set it so"
+            )
     decoder.embedding.set_codebook(tokenizers.images.codebook)
     if config.recipe == "lora":
         _adapt(decoder, config)
