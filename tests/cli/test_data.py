@@ -5,6 +5,7 @@ import json
 import pytest
 
 from trilingua.cli.data import clevr
+from trilingua.cli.main import run
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.data.clevr.files import ClevrFolder
 
@@ -32,3 +33,12 @@ def test_a_bad_count_leaves_nothing_behind(tmp_path):
         clevr(out=tmp_path / "data", num_scenes=1, num_workers=-2)
     assert str(error.value) == "num_workers: -2 is not allowed; give a whole number of at least 1"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_verb_finds_its_data_set(tmp_path, capsys):
+    assert run(["data", "clevr", "--out", str(tmp_path / "data"), "--num-scenes", "0"]) == 2
+    assert capsys.readouterr().err == (
+        "trilingua data: num_scenes: 0 is not allowed; give a whole number of at least 1\n"
+    )
+    assert run(["data"]) == 2
+    assert "Expected one of {clevr}" in capsys.readouterr().err

@@ -1,10 +1,18 @@
 """The verb `trilingua data`: makes data directories. The work is in `trilingua.data`."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import tyro
+
 from trilingua.data.clevr.generate import ClevrConfig, generate_clevr
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Make the data set that the first argument names."""
+    tyro.extras.subcommand_cli_from_dict({"clevr": clevr}, args=arguments, prog="trilingua data")
 
 
 def clevr(
