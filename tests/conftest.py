@@ -16,6 +16,7 @@ import trilingua.data.renderers
 
 if TYPE_CHECKING:
     from trilingua.systems.kyvo.build import Tokenizers
+    from trilingua.systems.kyvo.pipeline import Kyvo
 
 renderers = Path(trilingua.data.renderers.__file__).parent
 kernels = sorted(path.stem for path in renderers.glob("*.py") if "import warp" in path.read_text())
@@ -99,3 +100,17 @@ def tiny_run(tiny_tokenizers_run: Path, tiny_shards: Path, tmp_path_factory: pyt
     places = {"tokenizers": str(tiny_tokenizers_run), "data": str(tiny_shards)}
     train_decoder(replace_dotted(kyvo_tiny(), {**places, **EVERY_STEP}), run)
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_data(clevr_folder: Path) -> Path:
+    """The data directory that `tiny_run` learnt from."""
+    return clevr_folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_run: Path) -> "Kyvo":
+    """The model of `tiny_run`: its scenes are valid, not right."""
+    import trilingua
+
+    return trilingua.load(tiny_run)
