@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from trilingua.core.errors import ConfigError
+
 
 class LoRALinear(nn.Module):
     """`x W^T + (alpha / rank) x A^T B^T`, with W frozen and B zero at the start."""
@@ -42,12 +44,17 @@ def add_adapters(module: nn.Module, *, rank: int, alpha: float | None = None) ->
         module: the backbone's layers.
         rank: of the adapters, at least 1.
         alpha: scale of what they add, as a multiple of 1 / rank; twice the rank by default.
+
+    Raises:
+        ConfigError: the rank is below 1.
     """
+    if rank < 1:
+        raise ConfigError(f'lora rank: {rank}; expected at least 1; to train all of the backbone use recipe "full"')
     module.requires_grad_(False)
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Linear):
-                setattr(parent, name, LoRALinear(child, rank=rank, alpha=2 * rank if alpha is None else alpha))
+                setattr(parent, name, LoRALinear(child, rank=rank, alpha=2.0 * rank if alpha is None else alpha))
 
 
 def merge_adapters(module: nn.Module) -> None:
