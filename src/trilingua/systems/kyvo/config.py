@@ -96,8 +96,18 @@ def kyvo_clevr() -> KyvoConfig:
         decoder=DecoderConfig(
             num_text=1, dim=256, num_layers=6, num_heads=4, num_kv_heads=4, head_dim=64, hidden_dim=768
         ),
+        probe_layer=4,
+        # A scene gives one row of about 800 tokens; a drawn picture has 256 tokens to an answer's three, so that
+        # weights by token must differ by task for the answers to count.
+        loader=LoaderConfig(
+            mix={"recognition": 1.0, "rendering": 0.35, "editing": 1.0, "qa": 3.0, "program": 1.0},
+            task_weights={"recognition": 1.0, "rendering": 0.25, "editing": 0.5, "qa": 4.0, "program": 0.5},
+            edited_image_share=1.0,
+            row_length=2048,
+            rows_per_batch=2,
+        ),
         trainer=TrainerConfig(
-            max_steps=6000,
+            max_steps=5000,
             learning_rate=3e-3,
             warmup_steps=100,
             schedule="wsd",
