@@ -80,7 +80,7 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def _follow(self, unit: Float[Tensor, "point code_dim"], codes: Int[Tensor, " point"]) -> None:
-        """Move every used code towards the mean of its inputs, and every dead code onto an input that is badly served."""
+        """Move every used code towards the mean of its inputs, and each dead one onto an input that is badly served."""
         counts = torch.bincount(codes, minlength=len(self.counts)).to(unit.dtype)
         sums = torch.zeros_like(self.codebook).index_add_(0, codes, unit)
         # A code's own average count weighs its old vector, so that rare codes move as surely as common ones.
