@@ -55,6 +55,15 @@ class SceneRecord:
     edits: tuple[EditRecord, ...] = field(default=())
 
 
+_OF_QUESTIONS = ("question", "answer", "program")
+_OF_EDITS = ("instruction", "edited_scene", "edited_image")
+_ARRAYS = frozenset(
+    {"image", "cell_classes", "cell_values", "num_questions", "num_edits"}
+    | {f"{name}.{part}" for name in ("scene", *_OF_QUESTIONS, *_OF_EDITS) for part in ("ids", "offsets")}
+)
+"""What a shard holds."""
+
+
 def write_shard(path: str | Path, records: Sequence[SceneRecord], vocabulary: Vocabulary) -> None:
     """Write records as one shard, atomically.
 
@@ -75,8 +84,8 @@ def write_shard(path: str | Path, records: Sequence[SceneRecord], vocabulary: Vo
     }
     lists = {
         "scene": [record.scene for record in records],
-        **{name: [getattr(item, name) for item in questions] for name in ("question", "answer", "program")},
-        **{name: [getattr(item, name) for item in edits] for name in ("instruction", "edited_scene", "edited_image")},
+        **{name: [getattr(item, name) for item in questions] for name in _OF_QUESTIONS},
+        **{name: [getattr(item, name) for item in edits] for name in _OF_EDITS},
     }
     for name, values in lists.items():
         arrays[f"{name}.ids"] = np.concatenate(
@@ -147,8 +156,12 @@ def _read(path: Path, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
             metadata = opened.metadata() or {}
             if metadata.get("kind") != "trilingua-shard":
                 raise InputError(f"{path}: is no shard of tokenized scenes; remove it or name another folder")
+            names = set(opened.keys())
+            if "vocabulary" not in metadata or not names >= _ARRAYS:
+                lacking = ", ".join(sorted(_ARRAYS - names)) or "the name of its vocabulary"
+                raise InputError(f"{path}: lacks {lacking}; it is of another version; tokenize again")
             vocabulary.require(metadata["vocabulary"], str(path))
-            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            arrays = {name: opened.get_tensor(name) for name in _ARRAYS}
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: cannot be read as safetensors ({error}); tokenize again") from error
     for name in ("question", "edit"):

@@ -19,7 +19,7 @@ class LoRALinear(nn.Module):
 
     def __init__(self, base: nn.Linear, *, rank: int, alpha: float) -> None:
         super().__init__()
-        assert base.bias is None, "the decoder's matrices have no bias"
+        assert [name for name, _ in base.named_parameters()] == ["weight"], "the decoder's matrices have no bias"
         self.base = base.requires_grad_(False)
         self.down = nn.Parameter(torch.empty(rank, base.in_features))
         self.up = nn.Parameter(torch.zeros(base.out_features, rank))
