@@ -75,6 +75,8 @@ def task_texts(folder: ClevrFolder, *, num_scenes: int = 400) -> list[str]:
     """
     texts: list[str] = []
     for index, scene in enumerate(folder.scenes(num_scenes)):
+        if not scene.objects:
+            continue  # A picture of which nothing is known: there is nothing to ask or edit.
         generator = make_generator(0, "task texts", index)
         for question in generate_questions(scene, generator, 6):
             texts += [question["question"], question["answer"], program_to_text(question["program"])]
@@ -207,10 +209,12 @@ def _empty_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
     return Decoder(with_spans(config.decoder, _span_sizes(tokenizers), tokenizers.images.config.code_dim))
 
 
-def write_tokenizer_files(run: Path, tokenizers: Tokenizers, config: KyvoConfig | None = None) -> None:
+def write_tokenizer_files(
+    run: Path, tokenizers: Tokenizers, config: KyvoConfig | None = None, *, dtype: torch.dtype | None = None
+) -> None:
     """Write what makes a run directory readable: configuration, text tokenizer, vocabulary.
 
-    With the configuration of a decoder, the image tokenizer's weights are written too.
+    With the configuration of a decoder, the image tokenizer's weights are written too, in `dtype`.
     """
     from trilingua import __version__
 
@@ -221,10 +225,28 @@ def write_tokenizer_files(run: Path, tokenizers: Tokenizers, config: KyvoConfig 
     }
     if config is not None:
         value["kyvo"] = to_json(config)
-        save_module(tokenizers.images, run / "images.safetensors")
+        save_module(tokenizers.images, run / "images.safetensors", dtype=dtype)
     tokenizers.sequences.text.save(run / "text.json")
     tokenizers.vocabulary.save(run / "vocabulary.json")
     write_json(run / "config.json", value)
+
+
+def write_slim_run(run: Path, tokenizers: Tokenizers, config: KyvoConfig, decoder: Decoder) -> None:
+    """Write a run directory that holds what loading needs and no more, in half precision: the form to ship.
+
+    Paths of the training data are left out, the state of training and the probe too.
+
+    Args:
+        run: the folder; it is made.
+        tokenizers: of the run.
+        config: of the run.
+        decoder: of the run, adapters merged.
+    """
+    recipe = "full" if config.recipe == "lora" else config.recipe
+    config = dataclasses.replace(config, tokenizers="", data="", recipe=recipe)
+    tokenizers = dataclasses.replace(tokenizers, config=dataclasses.replace(tokenizers.config, data=""))
+    write_tokenizer_files(run, tokenizers, config, dtype=torch.float16)
+    save_module(decoder, run / "model.safetensors", dtype=torch.float16, prefix="decoder.")
 
 
 def save_module(module: nn.Module, path: Path, *, dtype: torch.dtype | None = None, prefix: str = "") -> None:
