@@ -7,28 +7,37 @@ import tyro
 
 
 def export(
-    run: Annotated[Path | None, tyro.conf.Positional] = None, *, out: Path, format: Literal["hf"] = "hf"
+    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None,
+    *,
+    out: Path,
+    format: Literal["hf", "run"] = "hf",
 ) -> None:
-    """Write a run's decoder as a plain Llama checkpoint that `transformers` loads.
+    """Write a run in another form: a plain Llama checkpoint that `transformers` loads, or a slim run to share.
 
-    Numbers, projector and codebook are folded into one embedding table. The vocabulary and the text and image
-    tokenizers are written beside it.
+    For `transformers`, numbers, projector and codebook are folded into one embedding table; the vocabulary and
+    the text and image tokenizers are written beside it. A slim run is in half precision and holds what
+    `trilingua.load` needs, without the state of training.
 
     Example: trilingua export --format hf --out exported
 
     Args:
         run: run directory; the shipped model by default.
         out: folder for the checkpoint.
-        format: `hf`: config.json and model.safetensors of a `LlamaForCausalLM`.
+        format: `hf`: config.json and model.safetensors of a `LlamaForCausalLM`; `run`: a slim run directory.
     """
-    del format  # One so far.
     from trilingua import shipped_model
+    from trilingua.cli.console import folder_to_write
     from trilingua.models.llama_weights import export_llama
-    from trilingua.systems.kyvo.build import load_decoder, load_tokenizers, write_tokenizer_files
+    from trilingua.systems.kyvo.build import load_decoder, load_tokenizers, write_slim_run, write_tokenizer_files
 
+    folder_to_write(out)
     source = run or shipped_model()
     tokenizers = load_tokenizers(source)
-    _, decoder = load_decoder(source, tokenizers)
+    config, decoder = load_decoder(source, tokenizers)
+    if format == "run":
+        write_slim_run(out, tokenizers, config, decoder)
+        print(out)
+        return
     vocabulary = tokenizers.vocabulary
     export_llama(
         decoder,

@@ -166,7 +166,7 @@ def load_tokenizers(run: str | Path, *, device: str = "cpu") -> Tokenizers:
     """
     run = existing_folder(run)
     saved = _read_config(run)
-    config = from_json(TokenizersConfig, saved["tokenizers"], where=f"{run / 'config.json'}: tokenizers")
+    config = from_json(TokenizersConfig, saved.get("tokenizers"), where=f"{run / 'config.json'}: tokenizers")
     text = TextTokenizer.load(run / "text.json")
     sequences = build_sequences(config, text)
     if Vocabulary.load(run / "vocabulary.json").digest != sequences.vocabulary.digest:
@@ -191,7 +191,7 @@ def load_decoder(run: str | Path, tokenizers: Tokenizers, *, device: str = "cpu"
     saved = _read_config(run)
     if saved["kind"] != "kyvo":
         raise CheckpointError(f"{run}: holds tokenizers and no decoder; pass the run of a `kyvo-*` preset")
-    config = from_json(KyvoConfig, saved["kyvo"], where=f"{run / 'config.json'}: kyvo")
+    config = from_json(KyvoConfig, saved.get("kyvo"), where=f"{run / 'config.json'}: kyvo")
     tokenizers.vocabulary.require(Vocabulary.load(run / "vocabulary.json").digest, str(run))
     decoder = _empty_decoder(config, tokenizers)
     if config.recipe == "lora":
