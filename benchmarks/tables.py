@@ -1,0 +1,35 @@
+"""What a benchmark hands back, and how it is written down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(kw_only=True)
+class Section:
+    """One benchmark's outcome."""
+
+    title: str
+    """What was measured."""
+    header: Sequence[str]
+    """Names of the columns."""
+    rows: list[Sequence[str]] = field(default_factory=list)
+    """The table."""
+    notes: list[str] = field(default_factory=list)
+    """What one must know to read the table, a sentence each."""
+
+    def to_markdown(self) -> str:
+        """Return the section as Markdown."""
+        lines = [f"## {self.title}", ""]
+        lines += [_row(self.header), _row(["---"] + ["---:"] * (len(self.header) - 1))]
+        lines += [_row(row) for row in self.rows]
+        lines += ["", *(f"- {note}" for note in self.notes)] if self.notes else []
+        return "\n".join(lines) + "\n"
+
+
+def reached(ratio: float, target: float) -> str:
+    """Return a ratio beside its target, marked where it falls short."""
+    return f"{ratio:.2f}x (target {target:g}x{'' if ratio >= target else ', missed'})"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
