@@ -30,7 +30,7 @@ class LoaderConfig:
     )
     """For each task, how many sequences a scene gives on average; a fraction is a chance."""
     task_weights: dict[str, float] = field(default_factory=dict)
-    """For each task, how much its tokens count in the loss; 1 where a task is not named."""
+    """For each task, how much its tokens count in the loss, more than 0; 1 where a task is not named."""
     edited_image_share: float = 0.25
     """Share of the edits whose picture is predicted too; the others stop after the scene."""
     first_codes: int = 5
@@ -41,6 +41,14 @@ class LoaderConfig:
     """Tokens of one packed row."""
     rows_per_batch: int = 8
     """Rows of one batch."""
+
+    def __post_init__(self) -> None:
+        least = {"first_codes": 0, "first_codes_weight": 0, "row_length": 1, "rows_per_batch": 1}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {bound}")
+        if not 0 <= self.edited_image_share <= 1:
+            raise ConfigError(f"edited_image_share: {self.edited_image_share}; expected 0 to 1")
 
 
 class KyvoBatch(NamedTuple):
@@ -73,6 +81,11 @@ class SequenceBuilder:
                     raise ConfigError(f"{field_name}: no task {task!r}; choose among {', '.join(TASKS)}")
                 if value < 0:
                     raise ConfigError(f"{field_name}: {task} {value}; expected 0 or more")
+        for task, value in config.task_weights.items():
+            if value == 0:  # a batch of such a task alone would have no mean loss
+                raise ConfigError(
+                    f"task_weights: {task} {value}; expected more than 0; to leave a task out, set it to 0 in the mix"
+                )
         if not any(config.mix.values()):
             raise ConfigError("mix: draws no sequence of any task; give one of them more than 0")
         self.config, self.sequences = config, sequences
@@ -156,7 +169,7 @@ class PackedStream:
         num_scenes: use the first so many scenes; None for all.
 
     Raises:
-        ConfigError: there is no scene to draw.
+        ConfigError: there is no scene to draw, or fewer than `num_scenes`.
     """
 
     def __init__(self, shards: Shards, builder: SequenceBuilder, *, seed: int, num_scenes: int | None = None) -> None:
@@ -164,6 +177,8 @@ class PackedStream:
         self._num_scenes = len(shards) if num_scenes is None else num_scenes
         if self._num_scenes < 1:
             raise ConfigError(f"shards: hold {len(shards)} scenes, which leaves none to train on; tokenize more")
+        if self._num_scenes > len(shards):
+            raise ConfigError(f"num_scenes: {num_scenes}; these shards hold {len(shards)}; tokenize more or use fewer")
         self._next_scene = 0
         self._order = (-1, np.zeros(0, np.int64))
         self._pool = ThreadPoolExecutor(1)
