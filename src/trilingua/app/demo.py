@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from trilingua.app.report import ReportRow, write_report
@@ -23,7 +24,7 @@ from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.pipeline import Kyvo
 
 QUESTIONS_PER_SCENE = 4
-"""Questions asked about each scene; the page shows the first."""
+"""Questions asked about each scene, where it has that many; the page shows the first."""
 
 
 class _Example:
@@ -108,6 +109,7 @@ def run_demo(
     editing = score_scenes([scene for _, scene in results["edit"]], [example.target for example in examples])
     qa = score_answers(results["ask"], true_answers, [answer_type(answer) or "other" for answer in true_answers])
     rows = []
+    first_questions = np.cumsum([0, *(len(example.questions) for example in examples)]).tolist()
     for index, example in enumerate(examples):
         name = f"scene_{index:03d}"
         found, drawn = results["recognize"][index], results["render"][index]
@@ -126,7 +128,7 @@ def run_demo(
                 edit_truth_picture=example.target_picture,
                 edit_truth_scene=example.target,
                 question=question["question"],
-                answer=results["ask"][index * QUESTIONS_PER_SCENE],
+                answer=results["ask"][first_questions[index]],
                 true_answer=question["answer"],
                 program=explained[index].program,
                 metrics={

@@ -7,7 +7,7 @@ import tyro
 
 
 def ask(
-    image: Annotated[Path, tyro.conf.Positional],
+    image: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")],
     *,
     question: str,
     scene: Path | None = None,

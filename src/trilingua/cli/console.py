@@ -1,11 +1,10 @@
-"""What the verbs share: loading a model, reading inputs before anything is written, progress, messages."""
+"""What the verbs share: checks of where results go, before anything is done; progress; messages."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from trilingua.core.errors import InputError
 
@@ -17,20 +16,61 @@ def say(message: str) -> None:
 
 def progress(items: Sequence[Any], title: str) -> Iterable[Any]:
     """Return the items, with a progress bar on standard error when that is a terminal."""
+    from tqdm import tqdm
+
     return tqdm(items, desc=title, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+
+
+def folder_to_write(path: Path) -> Path:
+    """Return `path` if results can be written into such a folder; it need not exist and is not made.
+
+    Raises:
+        InputError: it is a file, or a folder on the way is one or may not be written to.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is a file; choose a folder for --out")
+    _require_writable(path, path)
+    return path
+
+
+def file_to_write(path: Path) -> Path:
+    """Return `path` if a file of that name can be written; nothing is made.
+
+    Raises:
+        InputError: it is a folder, or a folder on the way is a file or may not be written to.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; choose a file for --out")
+    _require_writable(path.parent, path)
+    return path
 
 
 def outputs(inputs: Sequence[Path], out: Path) -> list[Path]:
     """Return `out`/STEM for each input.
 
     Raises:
-        InputError: two inputs would be written to the same file, or `out` is a file.
+        InputError: two inputs would be written to the same file, or `out` cannot be written to.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; choose a folder for --out")
+    folder_to_write(out)
     stems: dict[str, Path] = {}
     for path in inputs:
         if path.stem in stems:
             raise InputError(f"{path}: would overwrite the result of {stems[path.stem]}; rename one, or run twice")
         stems[path.stem] = path
     return [out / stem for stem in stems]
+
+
+def with_ending(stem: Path, ending: str) -> Path:
+    """Return the path with `ending` behind its name, whatever dots the name has."""
+    return stem.with_name(stem.name + ending)
+
+
+def _require_writable(folder: Path, target: Path) -> None:
+    """Raise if `folder`, or the nearest folder above it that exists, cannot be written to."""
+    place = folder
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(f"{target}: cannot be written ({place} is a file); choose another --out")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"{target}: cannot be written ({place} may not be written to); choose another --out")

@@ -5,14 +5,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import tyro
+from trilingua.cli.arguments import parse
+from trilingua.core.config import did_you_mean
+from trilingua.core.errors import ConfigError
 
-from trilingua.data.clevr.generate import ClevrConfig, generate_clevr
+_USAGE = """usage: trilingua data clevr --out DIR --num-scenes N [options]
+
+Make a data directory: scenes, pictures, questions, instructions and a manifest.
+
+example: trilingua data clevr --out data/val --num-scenes 100 --seed 7 --split val
+`trilingua data clevr --help` lists every option."""
 
 
 def command(arguments: Sequence[str]) -> None:
     """Make the data set that the first argument names."""
-    tyro.extras.subcommand_cli_from_dict({"clevr": clevr}, args=arguments, prog="trilingua data")
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("", ())
+    if name in ("-h", "--help"):
+        print(_USAGE)
+    elif name == "clevr":
+        clevr(**parse(clevr, rest, "trilingua data clevr"))
+    elif not name or name.startswith("-"):
+        raise ConfigError("data set: is missing; it comes first, as in `trilingua data clevr`")
+    else:
+        raise ConfigError(f"data set: {name!r} is unknown; choose clevr{did_you_mean(name, ['clevr'])}")
 
 
 def clevr(
@@ -49,6 +64,9 @@ def clevr(
         instructions_per_scene: instructions for each scene, each with its target picture; 0 makes none.
         pictured_share: share of the instructions whose target picture is drawn, which is the slow part.
     """
+    from trilingua.cli.console import folder_to_write
+    from trilingua.data.clevr.generate import ClevrConfig, generate_clevr
+
     config = ClevrConfig(
         num_scenes=num_scenes,
         seed=seed,
@@ -60,7 +78,7 @@ def clevr(
         instructions_per_scene=instructions_per_scene,
         pictured_share=pictured_share,
     )
-    generate_clevr(out, config, num_workers=_usable_cores() if num_workers is None else num_workers)
+    generate_clevr(folder_to_write(out), config, num_workers=_usable_cores() if num_workers is None else num_workers)
     print(out / "manifest.json")
 
 

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from trilingua.cli.console import folder_to_write, progress, say
 from trilingua.core.errors import ConfigError
 
 
@@ -22,12 +23,11 @@ def demo(*, out: Path = Path("out/demo"), seed: int = 0, num_scenes: int = 8, ch
     """
     if num_scenes < 1:
         raise ConfigError(f"num_scenes: {num_scenes} is not allowed; expected at least 1")
+    folder_to_write(out)
     start = time.perf_counter()
     from trilingua import load
     from trilingua.app.demo import run_demo
-    from trilingua.cli.console import outputs, progress, say
 
-    outputs([], out)
     summary = run_demo(load(checkpoint), out, seed=seed, num_scenes=num_scenes, progress=progress, started=start)
     say(f"{out / 'report.html'}: open it in a browser")
     print(out / "summary.json")

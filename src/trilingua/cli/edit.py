@@ -7,7 +7,7 @@ import tyro
 
 
 def edit(
-    image: Annotated[Path, tyro.conf.Positional],
+    image: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")],
     *,
     instruction: str,
     out: Path,
@@ -26,7 +26,7 @@ def edit(
         checkpoint: run directory; the shipped model by default.
     """
     from trilingua import load
-    from trilingua.cli.console import outputs
+    from trilingua.cli.console import outputs, with_ending
     from trilingua.core.io import read_image, write_image
     from trilingua.scenes.scene import Scene
 
@@ -34,6 +34,7 @@ def edit(
     picture = read_image(image)
     known = None if scene is None else Scene.load(scene)
     edited_picture, edited_scene = load(checkpoint).edit(picture, known, instruction)
-    write_image(target.with_suffix(".png"), edited_picture)
-    edited_scene.save(target.with_suffix(".json"))
-    print(f"{target}.png\n{target}.json")
+    write_image(with_ending(target, ".png"), edited_picture)
+    edited_scene.save(with_ending(target, ".json"))
+    print(with_ending(target, ".png"))
+    print(with_ending(target, ".json"))

@@ -7,7 +7,7 @@ import tyro
 
 
 def evaluate(
-    data: Annotated[Path, tyro.conf.Positional],
+    data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA_DIR")],
     *,
     out: Path,
     tasks: tuple[str, ...] = ("recognition", "rendering", "editing", "qa"),
@@ -26,11 +26,13 @@ def evaluate(
         limit: use only the first so many scenes.
     """
     from trilingua import load
-    from trilingua.cli.console import progress
+    from trilingua.cli.console import file_to_write, progress
     from trilingua.core.io import write_json
     from trilingua.data.clevr.files import ClevrFolder
-    from trilingua.systems.kyvo.evaluate import evaluate_folder
+    from trilingua.systems.kyvo.evaluate import check_request, evaluate_folder
 
+    file_to_write(out)
+    check_request(tasks, limit)
     folder = ClevrFolder(data)
     figures = evaluate_folder(load(checkpoint), folder, tasks, limit=limit, progress=progress)
     write_json(out, figures)

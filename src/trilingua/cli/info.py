@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 
-def info(run_or_preset: Annotated[str, tyro.conf.Positional] = "") -> None:
+def info(run_or_preset: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|PRESET")] = "") -> None:
     """Print what a run or a preset is made of: parameters, vocabulary, lengths, memory, speed.
 
     Example: trilingua info

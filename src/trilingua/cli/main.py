@@ -9,8 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-import tyro
-
+from trilingua.cli.arguments import parse
 from trilingua.core.config import did_you_mean
 from trilingua.core.errors import TrilinguaError
 
@@ -63,7 +62,8 @@ def run(arguments: list[str]) -> int:
         if hasattr(module, "command"):  # A verb that reads its arguments in its own way.
             module.command(rest)
         else:
-            tyro.cli(getattr(module, verb), args=rest, prog=f"trilingua {verb}")
+            function = getattr(module, verb)
+            function(**parse(function, rest, f"trilingua {verb}"))
     except TrilinguaError as error:
         print(f"trilingua {verb}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

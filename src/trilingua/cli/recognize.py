@@ -7,7 +7,10 @@ import tyro
 
 
 def recognize(
-    images: Annotated[list[Path], tyro.conf.Positional], *, out: Path, checkpoint: Path | None = None
+    images: Annotated[list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE...")],
+    *,
+    out: Path,
+    checkpoint: Path | None = None,
 ) -> None:
     """Write the scene of each picture to OUT/STEM.json and OUT/STEM.glb.
 
@@ -19,9 +22,12 @@ def recognize(
         checkpoint: run directory; the shipped model by default.
     """
     from trilingua import load
-    from trilingua.cli.console import outputs, progress
+    from trilingua.cli.console import outputs, progress, with_ending
+    from trilingua.core.errors import ConfigError
     from trilingua.core.io import read_image
 
+    if not images:
+        raise ConfigError("IMAGE: is missing; name at least one picture")
     targets = outputs(images, out)
     for path in images:  # All inputs are checked before anything is written.
         read_image(path)
@@ -29,6 +35,6 @@ def recognize(
     batches = [range(start, min(start + 16, len(images))) for start in range(0, len(images), 16)]
     for batch in progress(batches, "recognize"):
         for index, scene in zip(batch, model.recognize([images[i] for i in batch]), strict=True):
-            scene.save(targets[index].with_suffix(".json"))
-            scene.save(targets[index].with_suffix(".glb"))
-            print(f"{targets[index]}.json")
+            for ending in (".glb", ".json"):
+                scene.save(with_ending(targets[index], ending))
+            print(with_ending(targets[index], ".json"))

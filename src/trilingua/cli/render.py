@@ -6,7 +6,12 @@ from typing import Annotated
 import tyro
 
 
-def render(scenes: Annotated[list[Path], tyro.conf.Positional], *, out: Path, checkpoint: Path | None = None) -> None:
+def render(
+    scenes: Annotated[list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="SCENE...")],
+    *,
+    out: Path,
+    checkpoint: Path | None = None,
+) -> None:
     """Write the model's picture of each scene to OUT/STEM.png.
 
     Example: trilingua render scene.json --out pictures
@@ -17,15 +22,19 @@ def render(scenes: Annotated[list[Path], tyro.conf.Positional], *, out: Path, ch
         checkpoint: run directory; the shipped model by default.
     """
     from trilingua import load
-    from trilingua.cli.console import outputs, progress
+    from trilingua.cli.console import outputs, progress, with_ending
+    from trilingua.core.errors import ConfigError
     from trilingua.core.io import write_image
     from trilingua.scenes.scene import Scene
 
+    if not scenes:
+        raise ConfigError("SCENE: is missing; name at least one file")
     targets = outputs(scenes, out)
     read = [Scene.load(path) for path in scenes]
     model = load(checkpoint)
     batches = [range(start, min(start + 16, len(read))) for start in range(0, len(read), 16)]
     for batch in progress(batches, "render"):
         for index, picture in zip(batch, model.render([read[i] for i in batch]), strict=True):
-            write_image(targets[index].with_suffix(".png"), picture)
-            print(f"{targets[index]}.png")
+            path = with_ending(targets[index], ".png")
+            write_image(path, picture)
+            print(path)

@@ -13,8 +13,8 @@ from trilingua.scenes.scene import Scene
 
 
 def score(
-    predictions: Annotated[Path, tyro.conf.Positional],
-    truth: Annotated[Path, tyro.conf.Positional],
+    predictions: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PREDICTIONS_DIR")],
+    truth: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TRUTH_DIR")],
     *,
     dataset: Literal["clevr"] = "clevr",
 ) -> None:

@@ -1,53 +1,86 @@
 """The verb `trilingua train`: a preset's configuration, with any field set from the command line."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Any
 
 import tyro
 
+from trilingua.cli.arguments import parse
 from trilingua.core.errors import ConfigError
-from trilingua.core.presets import describe_preset, get_preset, preset_names
-from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig
 
-_EPILOG = """example: trilingua train kyvo-clevr --out runs/mine --data shards/train --tokenizers runs/tokenizers
-         trilingua train kyvo-clevr --out runs/mine --resume ... --trainer.max-steps 20000
+_USAGE = """usage: trilingua train PRESET [--out RUN] [--resume] [--FIELD VALUE ...]
+
+Train a preset's configuration, or a changed one, into a run directory.
+
+presets:
+{presets}
+
+example: trilingua train kyvo-clevr --out runs/mine --data shards/train --tokenizers runs/tokenizers
+         trilingua train kyvo-clevr --out runs/mine --data shards/train --tokenizers runs/tokenizers --resume
 
 `trilingua train PRESET --help` lists every field of the preset's configuration."""
 
 
 def command(arguments: Sequence[str]) -> None:
-    """Parse the preset, then its configuration, and train."""
-    presets = "\n".join(f"  {name}: {describe_preset(name)}" for name in preset_names())
-    parser = argparse.ArgumentParser(
-        prog="trilingua train",
-        description=f"Train a preset into a run directory.\n\npresets:\n{presets}",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
-    )
-    parser.add_argument("preset", nargs="?", help="which configuration to start from")
-    parser.add_argument("--out", type=Path, help="run directory; runs/PRESET by default")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
-    known, rest = parser.parse_known_args(arguments)
-    if known.preset is None or known.preset.startswith("-"):
-        if {"-h", "--help"} & set(arguments):
-            parser.print_help()
-            return
-        raise ConfigError(f"preset: is missing; choose one of {', '.join(preset_names())}")
-    default = get_preset(known.preset)
-    config = tyro.cli(type(default), default=default, args=rest, prog=f"trilingua train {known.preset}")
-    run = known.out or Path("runs") / known.preset
-    result = _train(config, run, resume=known.resume)
+    """Take the preset, then the fields of its configuration, and train."""
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("", ())
+    if name in ("-h", "--help"):
+        listed = "\n".join(f"  {preset}: {what}" for preset, what in _presets().items())
+        print(_USAGE.format(presets=listed))
+        return
+    if not name or name.startswith("-"):
+        raise ConfigError(f"preset: is missing; it comes first, one of {', '.join(_presets())}")
+    import trilingua.systems.kyvo.config  # noqa: F401  # registers its presets
+    from trilingua.core.presets import get_preset
+
+    default = get_preset(name)
+
+    def train(*, out: Path = Path("runs") / name, resume: bool = False, config: Any = default) -> None:
+        """Train a preset's configuration, with the fields below changed, into a run directory.
+
+        Example: trilingua train kyvo-clevr --out runs/mine --data shards/train --tokenizers runs/tokenizers
+
+        Args:
+            out: run directory.
+            resume: go on from the newest checkpoint in --out.
+            config: the fields of the configuration.
+        """
+        _train(config, out, resume=resume)
+
+    # The fields' own names, without `config.` in front.
+    train.__annotations__["config"] = Annotated[type(default), tyro.conf.arg(name="")]
+    train(**parse(train, rest, f"trilingua train {name}"))
+
+
+def _train(config: Any, run: Path, *, resume: bool) -> None:
+    from trilingua.cli.console import folder_to_write
+    from trilingua.systems.kyvo.config import TokenizersConfig
+    from trilingua.systems.kyvo.train import train_decoder, train_tokenizers
+
+    folder_to_write(run)
+    if isinstance(config, TokenizersConfig):
+        result = train_tokenizers(config, run, resume=resume)
+    else:
+        result = train_decoder(config, run, resume=resume)
     print(f"{run}: {result.reason} at step {result.step}")
     if result.reason == "interrupted":
         sys.exit(1)
 
 
-def _train(config: KyvoConfig | TokenizersConfig, run: Path, *, resume: bool):  # type: ignore[no-untyped-def]
-    from trilingua.systems.kyvo.train import train_decoder, train_tokenizers
+def _presets() -> dict[str, str]:
+    """Return what each preset costs, by its name, from the source alone: importing it would take seconds."""
+    import ast
+    from importlib.util import find_spec
 
-    if isinstance(config, TokenizersConfig):
-        return train_tokenizers(config, run, resume=resume)
-    return train_decoder(config, run, resume=resume)
+    spec = find_spec("trilingua.systems.kyvo")
+    assert spec is not None, "the system is a package beside this one"
+    assert spec.origin is not None, "a package of files has a place"
+    found = {}
+    for node in ast.parse(Path(spec.origin).with_name("config.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            for mark in node.decorator_list:
+                if isinstance(mark, ast.Call) and isinstance(mark.args[0], ast.Constant):
+                    found[str(mark.args[0].value)] = (ast.get_docstring(node) or "").splitlines()[0]
+    return dict(sorted(found.items()))

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from trilingua.core.errors import ConfigError, InputError
+from trilingua.core.io import read_json
 from trilingua.data.clevr.files import ClevrFolder, Instruction, Question
 from trilingua.metrics.answers import score_answers
 from trilingua.metrics.calibration import collect_scores, compute_calibration
@@ -19,10 +20,26 @@ from trilingua.systems.kyvo.pipeline import Kyvo
 ItemT = TypeVar("ItemT")
 Progress = Callable[[Iterable[list[ItemT]], str], Iterable[list[ItemT]]]
 
-EVALUATED_TASKS = ("recognition", "rendering", "editing", "qa")
-"""What `trilingua evaluate --tasks` takes."""
+EVALUATED_TASKS = {"recognition": "recognize", "rendering": "render", "editing": "edit", "qa": "ask"}
+"""What `trilingua evaluate --tasks` takes, and which verb does it."""
 
 _BATCH = 16
+
+
+def check_request(tasks: Sequence[str], limit: int | None) -> None:
+    """Refuse tasks and limits that `evaluate_folder` does not take.
+
+    Raises:
+        ConfigError: no task or an unknown one, or a limit below 1.
+    """
+    allowed = ", ".join(EVALUATED_TASKS)
+    if not tasks:
+        raise ConfigError(f"tasks: none is given; choose among {allowed}")
+    for task in tasks:
+        if task not in EVALUATED_TASKS:
+            raise ConfigError(f"tasks: {task!r} is unknown; choose among {allowed}")
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit: {limit} is not allowed; expected at least 1")
 
 
 def evaluate_folder(
@@ -43,17 +60,13 @@ def evaluate_folder(
         progress: wraps the list of batches of a task, to show how far it is.
 
     Raises:
-        ConfigError: an unknown task.
+        ConfigError: as `check_request`.
         InputError: the folder lacks what a task needs.
     """
-    unknown = [task for task in tasks if task not in EVALUATED_TASKS]
-    if unknown:
-        raise ConfigError(f"tasks: {unknown[0]!r} is unknown; choose among {', '.join(EVALUATED_TASKS)}")
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit: {limit} is not allowed; expected at least 1")
+    check_request(tasks, limit)
     scenes = list(folder.scenes(limit))
     names = {scene.image_filename for scene in scenes}
-    figures: dict[str, Any] = {"num_scenes": len(scenes)}
+    figures: dict[str, Any] = {"seed": _seed(folder), "num_scenes": len(scenes)}
     seconds: dict[str, float] = {}
     for task in tasks:
         start = time.perf_counter()
@@ -67,8 +80,15 @@ def evaluate_folder(
         else:
             asked = [item for item in folder.questions() if item.image_filename in names and item.answer is not None]
             figures[task] = _qa(model, folder, {str(scene.image_filename): scene for scene in scenes}, asked, progress)
-        seconds[task] = round(time.perf_counter() - start, 3)
+        seconds[EVALUATED_TASKS[task]] = round(time.perf_counter() - start, 3)
     return {**figures, "seconds": {**seconds, "total": round(sum(seconds.values()), 3)}}
+
+
+def _seed(folder: ClevrFolder) -> int | None:
+    """Return the seed that the folder was made with; None for data of others."""
+    path = folder.folder / "manifest.json"
+    manifest = read_json(path) if path.exists() else None
+    return manifest.get("seed") if isinstance(manifest, dict) else None
 
 
 def _batches(items: Sequence[Any]) -> list[Sequence[Any]]:
@@ -103,8 +123,8 @@ def _editing(model: Kyvo, folder: ClevrFolder, wanted: list[Instruction], progre
         raise InputError(f"{folder.folder}: holds no instructions; make some with --instructions-per-scene")
     made: list[tuple[Image.Image, Scene]] = []
     for batch in progress(_batches(wanted), "editing"):
-        pictures = [folder.image(item.image_filename) for item in batch]
-        made += model.edit(pictures, [item.source_scene for item in batch], [item.instruction for item in batch])
+        given = [folder.image(item.image_filename) for item in batch]
+        made += model.edit(given, [item.source_scene for item in batch], [item.instruction for item in batch])
     targets = [item.target_scene for item in wanted]
     edited = [scene for _, scene in made]
     by_type = {
@@ -113,14 +133,13 @@ def _editing(model: Kyvo, folder: ClevrFolder, wanted: list[Instruction], progre
         if (chosen := [i for i, item in enumerate(wanted) if item.type == kind])
     }
     unchanged = score_scenes([item.source_scene for item in wanted], targets)["jaccard"]
-    picture_figures = score_images(
-        [picture for picture, _ in made], [folder.image(item.target_image_filename) for item in wanted]
-    )
+    drawn = [index for index, item in enumerate(wanted) if item.target_image_filename is not None]
+    targets_drawn = [folder.image(wanted[index].target_image_filename) for index in drawn]
     return {
         **score_scenes(edited, targets),
         "jaccard_by_type": by_type,
         "jaccard_unchanged": unchanged,
-        "picture": picture_figures,
+        "picture": score_images([made[index][0] for index in drawn], targets_drawn) if drawn else None,
     }
 
 

@@ -4,6 +4,7 @@ Every method takes one value or a list of them, and batches a list. Values go th
 the decoder continues them under the task's grammar, and the ids are read back.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,10 +27,13 @@ from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers
 from trilingua.systems.kyvo.grammars import task_grammar
 from trilingua.tokenizers.images import image_to_pixels, pixels_to_image
-from trilingua.tokenizers.sequences import TASKS, Parsed
+from trilingua.tokenizers.sequences import TASKS, Parsed, Segment
 
 Picture = str | Path | Image.Image | np.ndarray
 """What counts as a picture: a path, a PIL image, or an array (height, width, 3)."""
+
+_LONGEST_TEXT = 256
+"""Most ids that are written where the grammar knows no longest sentence."""
 
 _BATCH = 16
 """Prompts that are decoded at once; more only wait for the longest."""
@@ -109,12 +113,11 @@ class Kyvo:
             A pair (picture, scene), or a list of pairs for lists.
         """
         pictures, one = _as_list(images)
-        texts = [instructions] if one else list(instructions)
+        texts = _texts(instructions, one, "instruction")
         codes = self._encode(pictures)
         known = self._scenes(codes, scenes, one)
         values = [
-            {"image": image, "scene": scene, "instruction": _checked_text(text, "instruction")}
-            for image, scene, text in _zip(codes, known, texts)
+            {"image": image, "scene": scene, "instruction": text} for image, scene, text in _zip(codes, known, texts)
         ]
         decoded = self.decode_task("editing", values)
         parsed = [self.sequences.parse(TASKS["editing"], item.ids) for item in decoded]
@@ -136,13 +139,10 @@ class Kyvo:
             explain: return an `Answer` with the program, which implies `by_program`.
         """
         pictures, one = _as_list(images)
-        texts = [questions] if one else list(questions)
+        texts = _texts(questions, one, "question")
         codes = self._encode(pictures)
         known = self._scenes(codes, scene, one)
-        values = [
-            {"image": image, "scene": item, "question": _checked_text(text, "question")}
-            for image, item, text in _zip(codes, known, texts)
-        ]
+        values = [{"image": image, "scene": item, "question": text} for image, item, text in _zip(codes, known, texts)]
         if by_program or explain:
             answers = self._answer_by_program(values)
         else:
@@ -158,14 +158,23 @@ class Kyvo:
             values: what the task is given: `image`, `scene`, `instruction`, `question`.
         """
         chosen = _task(task)
-        missing = [segment.name for segment in chosen.given if segment.name not in values]
-        if missing:
-            raise InputError(f"tokenize {task}: {missing[0]} is missing; the task is given "
-                             f"{', '.join(segment.name for segment in chosen.given)}")  # fmt: skip
-        ready = dict(values)
-        if "image" in ready:
-            ready["image"] = self._encode([ready["image"]])[0]
+        names = [segment.name for segment in chosen.given]
+        for name in (*names, *values):
+            if name not in values or name not in names:
+                problem = "is not given" if name not in names else "is missing"
+                raise InputError(f"tokenize {task}: {name} {problem}; the task is given {', '.join(names)}")
+        ready = {segment.name: self._ready(segment, values[segment.name]) for segment in chosen.given}
         return self.sequences.prompt(chosen, ready)
+
+    def _ready(self, segment: Segment, value: Any) -> Any:
+        """Return a person's value, checked, as the sequence tokenizer takes it."""
+        if segment.kind == "image":
+            return self._encode([value])[0]
+        if segment.kind == "scene":
+            self._check_scene(value)
+        else:
+            _check_text(value, segment.name)
+        return value
 
     def detokenize(self, task: str, predicted_ids: Sequence[int]) -> dict[str, Any]:
         """Return what a model wrote after a prompt: a value for each predicted segment, and `problems`.
@@ -226,10 +235,10 @@ class Kyvo:
         """
         grammar = self.grammar(task, last_segment=last_segment)
         prompts = [self.sequences.prompt(_task(task), item) for item in values]
-        room = self.decoder.config.max_positions - max(len(prompt) for prompt in prompts)
-        limit = min(grammar.longest or 256, room)
-        if limit < 1:
-            raise InputError(f"{task}: the prompt is too long for this model; shorten the text")
+        limit = grammar.longest or _LONGEST_TEXT
+        excess = max(map(len, prompts)) + limit - self.decoder.config.max_positions
+        if excess > 0:
+            raise InputError(f"{task}: the prompt has {excess} tokens more than this model reads; shorten the text")
         decoded: list[DecodedSequence] = []
         for start in range(0, len(prompts), _BATCH):
             decoded += decode(
@@ -246,15 +255,19 @@ class Kyvo:
         if scenes is None:
             decoded = self.decode_task("recognition", [{"image": image} for image in codes])
             return [self.sequences.parse(TASKS["recognition"], item.ids).values["scene"] for item in decoded]
+        if not one and not isinstance(scenes, list | tuple):
+            raise InputError(f"scene: expected a list, one for each picture, got {type(scenes).__name__}")
         known = [scenes] if one else list(scenes)
         for scene in known:
             self._check_scene(scene)
         return known
 
     def _check_scene(self, scene: Scene) -> None:
-        most = self.tokenizers.schema.max_objects
+        schema = self.tokenizers.schema
+        most = schema.max_objects
         if not isinstance(scene, Scene):
             raise InputError(f"scene: expected a Scene, got {type(scene).__name__}; read one with Scene.load")
+        Scene.from_json(scene.to_json(), schema=schema)  # What was put together by hand is checked as a file is.
         if len(scene.objects) > most:
             raise InputError(f"scene: has {len(scene.objects)} objects; this model reads at most {most}")
 
@@ -279,8 +292,6 @@ class Kyvo:
 
 def _scored(parsed: Parsed, name: str, decoded: DecodedSequence) -> Scene:
     """Return a parsed scene whose objects carry the product of their tokens' probabilities."""
-    import dataclasses
-
     scene: Scene = parsed.values[name]
     objects = tuple(
         dataclasses.replace(item, score=math.prod(decoded.probabilities[start:stop]))
@@ -313,7 +324,18 @@ def _zip(*lists: Sequence[Any]) -> Any:
     return zip(*lists, strict=True)
 
 
-def _checked_text(text: Any, name: str) -> str:
-    if not isinstance(text, str) or not text.strip():
-        raise InputError(f"{name}: {text!r} is no text; write one sentence")
-    return text
+def _texts(values: Any, one: bool, name: str) -> list[str]:
+    """Return the text of each picture, checked."""
+    if not one and not isinstance(values, list | tuple):
+        raise InputError(f"{name}: expected a list, one text for each picture, got {type(values).__name__}")
+    texts = [values] if one else list(values)
+    for text in texts:
+        _check_text(text, name)
+    return texts
+
+
+def _check_text(text: Any, name: str) -> None:
+    if not isinstance(text, str):
+        raise InputError(f"{name}: expected a text, got {type(text).__name__}; write one sentence")
+    if not text.strip():
+        raise InputError(f"{name}: is empty; write one sentence")
