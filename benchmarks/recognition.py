@@ -52,15 +52,28 @@ class _Race:
     def decode(self) -> list[Any]:
         return self.model.decode_task("recognition", [{"image": codes} for codes in self.codes])
 
-    def generate(self, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    def generate(self, prompts: Sequence[Sequence[int]] | None = None) -> list[list[int]]:
         return peers.generate(
-            self.peer, prompts, stop_id=self.stop_id, max_new_tokens=self.limit, may_stop=self.may_stop
+            self.peer,
+            self.prompts if prompts is None else prompts,
+            stop_id=self.stop_id,
+            max_new_tokens=self.limit,
+            may_stop=self.may_stop,
         )
 
-    def loop(self, prompt: Sequence[int]) -> list[int]:
-        return peers.published_loop(
-            self.peer, prompt, stop_id=self.stop_id, max_new_tokens=self.limit, may_stop=self.may_stop
-        )
+    def recognize_by_generate(self) -> list[Any]:
+        return self.parse(self.generate(self.compose(self.encode())))
+
+    def loop(self, prompts: Sequence[Sequence[int]] | None = None) -> list[list[int]]:
+        return [
+            peers.published_loop(
+                self.peer, prompt, stop_id=self.stop_id, max_new_tokens=self.limit, may_stop=self.may_stop
+            )
+            for prompt in (self.prompts if prompts is None else prompts)
+        ]
+
+    def recognize_by_loop(self) -> list[Any]:
+        return self.parse(self.loop(self.compose(self.encode())))
 
 
 def run(subject: Subject) -> Section:
@@ -79,19 +92,15 @@ def run(subject: Subject) -> Section:
     middle = order[len(order) // 2]
     single = _Race(model, peer, [subject.pictures[middle]], may_stop=subject.is_trained)
 
-    loop = time_in_turns(
-        {"all": lambda: single.parse([single.loop(single.compose(single.encode())[0])]),
-         "decoding": lambda: single.loop(single.prompts[0])},
-        repeats=1, warm_up=False,
-    )  # fmt: skip
+    loop = time_in_turns({"all": single.recognize_by_loop, "decoding": single.loop}, repeats=1, warm_up=False)
     for race, name, target in ((single, "single", 2.0), (whole, f"batch of {len(whole.pictures)}", 3.0)):
         count = len(race.pictures)
         seconds = time_in_turns(
             {
                 "ours": race.recognize,
-                "generate": lambda race=race: race.parse(race.generate(race.compose(race.encode()))),
+                "generate": race.recognize_by_generate,
                 "our decoding": race.decode,
-                "its decoding": lambda race=race: race.generate(race.prompts),
+                "its decoding": race.generate,
             },
             repeats=repeats,
             warm_up=not subject.quick,
@@ -110,11 +119,11 @@ def run(subject: Subject) -> Section:
                     f"{times[2] / times[0]:.1f}x",
                 )
             )
-    theirs = whole.generate(whole.prompts)
+    theirs = whole.generate()
     same = sum(ours == other for ours, other in zip(whole.ours, theirs, strict=True))
     lengths = [len(ids) for ids in whole.ours]
     section.notes = [
-        f"Weights: {subject.description}; float32, greedy, the same prompts of {len(whole.prompts[0])} ids for all.",
+        f"The weights are {subject.description}; float32, greedy, the same prompts of {len(whole.prompts[0])} ids for all.",
         "Contenders encode the picture with our tokenizer and parse what is written; `generate` has its own "
         "key-value cache; the loop reads everything again for each id, one picture at a time, in a batch too.",
         f"Ours wrote {min(lengths)} to {max(lengths)} ids, {lengths[middle]} for the single picture.",

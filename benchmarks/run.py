@@ -10,7 +10,7 @@ machine and on what else it does.
 import importlib
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import tyro
 
@@ -40,7 +40,7 @@ def main(*, out: Path | None = None, run: Path | None = None, only: Name | None 
     print("\n".join(parts))
     with tempfile.TemporaryDirectory(prefix="trilingua-bench-") as folder:
         subject = Subject(folder=Path(folder), wanted_run=run, quick=quick, peak=peak)
-        for name in (only,) if only else Name.__args__:
+        for name in (only,) if only else get_args(Name):
             section = importlib.import_module(name).run(subject).to_markdown()
             print(section, flush=True)
             parts.append(section)

@@ -56,12 +56,12 @@ class Subject:
 
     @property
     def description(self) -> str:
-        """Whose weights these are."""
+        """Where the weights come from."""
         if self.wanted_run is not None:
-            return "the weights of the run that `--run` names"
-        return (
-            "the shipped model" if self.is_trained else "random weights of the shipped model's size (none is shipped)"
-        )
+            return "those of the run that `--run` names"
+        if self.is_trained:
+            return "the shipped model's"
+        return "random, of the preset kyvo-clevr's size, since no model is shipped yet"
 
     @cached_property
     def run(self) -> Path:

@@ -208,7 +208,7 @@ def run(subject: Subject) -> Section:
 
 
 def _packed_flops(config: DecoderConfig, packed: PackedBatch) -> float:
-    """Return the operations of a batch; padding, a node without a parent or labels behind all others, counts nothing."""
+    """Return the operations of a batch; its padding, which is the last node of each row, counts nothing."""
     mask = _mask(packed)[:, 0]
     real = packed.node != packed.ancestors.shape[1] - 1
     return model_flops(
