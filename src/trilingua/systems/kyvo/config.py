@@ -83,7 +83,7 @@ def kyvo_clevr_tokenizers() -> TokenizersConfig:
             weight_decay=0.01,
             ema_decay=0.0,
             eval_every_steps=250,
-            save_every_seconds=300,
+            save_every_seconds=300.0,
             compile=True,
         ),
     )
@@ -115,7 +115,7 @@ def kyvo_clevr() -> KyvoConfig:
             weight_decay=0.01,
             ema_decay=0.998,
             eval_every_steps=500,
-            save_every_seconds=300,
+            save_every_seconds=300.0,
         ),
     )
 
