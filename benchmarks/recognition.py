@@ -123,7 +123,7 @@ def run(subject: Subject) -> Section:
     same = sum(ours == other for ours, other in zip(whole.ours, theirs, strict=True))
     lengths = [len(ids) for ids in whole.ours]
     section.notes = [
-        f"The weights are {subject.description}; float32, greedy, the same prompts of {len(whole.prompts[0])} ids for all.",
+        f"The weights are {subject.description}; float32, greedy, the same prompts of {len(whole.prompts[0])} ids.",
         "Contenders encode the picture with our tokenizer and parse what is written; `generate` has its own "
         "key-value cache; the loop reads everything again for each id, one picture at a time, in a batch too.",
         f"Ours wrote {min(lengths)} to {max(lengths)} ids, {lengths[middle]} for the single picture.",
