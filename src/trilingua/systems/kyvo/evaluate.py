@@ -103,7 +103,7 @@ def _recognition(model: Kyvo, folder: ClevrFolder, scenes: list[Scene], progress
     return {
         **score_scenes(found, scenes),
         "jaccard_optimal": score_scenes(found, scenes, method="optimal")["jaccard"],
-        "calibration": compute_calibration(scores, correct).to_json() if scores else None,
+        "calibration": compute_calibration(scores, correct).to_json() if len(scores) else None,
     }
 
 

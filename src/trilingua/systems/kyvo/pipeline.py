@@ -201,12 +201,12 @@ class Kyvo:
             )
         return self._grammars[key]
 
-    def _encode(self, pictures: Sequence[Picture]) -> list[list[int]]:
+    def _encode(self, pictures: Sequence[Any]) -> list[list[int]]:
         """Return the codes of each picture in raster order."""
         size = self.images.config.image_size
         codes: list[list[int]] = []
         for start in range(0, len(pictures), _BATCH):
-            pixels = [image_to_pixels(read_image(picture), size) for picture in pictures[start : start + _BATCH]]
+            pixels = [image_to_pixels(_read(picture), size) for picture in pictures[start : start + _BATCH]]
             batch = torch.from_numpy(np.stack(pixels)).to(self.device).float() / 255
             codes += self.images.tokenize(batch).tolist()
         return codes
@@ -262,7 +262,7 @@ class Kyvo:
             self._check_scene(scene)
         return known
 
-    def _check_scene(self, scene: Scene) -> None:
+    def _check_scene(self, scene: Any) -> None:
         schema = self.tokenizers.schema
         most = schema.max_objects
         if not isinstance(scene, Scene):
@@ -304,6 +304,12 @@ def _task(name: str) -> Any:
     if name not in TASKS:
         raise ConfigError(f"task: {name!r} is unknown; choose one of {', '.join(TASKS)}")
     return TASKS[name]
+
+
+def _read(picture: Any) -> Image.Image:
+    if not isinstance(picture, Picture):
+        raise InputError(f"image: expected a path, a PIL image or an array, got {type(picture).__name__}")
+    return read_image(picture)
 
 
 def _as_list(values: Any) -> tuple[list[Any], bool]:

@@ -1,0 +1,281 @@
+"""The pipeline on a tiny model: whatever its weights, what it gives is valid, and bad values are refused in words."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import trilingua
+from trilingua.core.errors import ConfigError, InputError
+from trilingua.core.io import read_json
+from trilingua.data.clevr.files import ClevrFolder
+from trilingua.scenes.functions import PROGRAM_WORDS
+from trilingua.scenes.scene import Scene, SceneObject
+from trilingua.systems.kyvo.grammars import answer_words
+from trilingua.systems.kyvo.pipeline import Answer, Kyvo
+from trilingua.tokenizers.sequences import TASKS
+
+INSTRUCTION = "Remove the small red cube"
+QUESTION = "How many metal things are left of the large sphere?"
+
+
+@pytest.fixture(scope="module")
+def scenes(tiny_data):
+    return list(ClevrFolder(tiny_data).scenes(3))
+
+
+@pytest.fixture(scope="module")
+def pictures(tiny_data, scenes):
+    return [ClevrFolder(tiny_data).image(scene.image_filename) for scene in scenes]
+
+
+def without_scores(scene):
+    return [dataclasses.replace(item, score=None) for item in scene.objects]
+
+
+def assert_same_scene(found, wanted):
+    assert without_scores(found) == without_scores(wanted)
+    assert [item.score for item in found.objects] == pytest.approx([item.score for item in wanted.objects], rel=1e-3)
+
+
+def assert_same_picture(found, wanted):
+    assert np.abs(np.asarray(found, dtype=int) - np.asarray(wanted, dtype=int)).max() <= 1
+
+
+def test_recognized_scenes_are_valid_and_a_batch_is_its_parts(tiny_model, tiny_data, pictures):
+    single = [tiny_model.recognize(picture) for picture in pictures]
+    assert all(isinstance(scene, Scene) for scene in single)
+    for scene in single:
+        assert Scene.from_json(scene.to_json()) == scene
+        assert all(0.0 <= item.score <= 1.0 for item in scene.objects)
+    assert any(scene.objects for scene in single)
+    for found, wanted in zip(tiny_model.recognize(pictures), single, strict=True):
+        assert_same_scene(found, wanted)
+    path = tiny_data / "images" / ClevrFolder(tiny_data).scene(0).image_filename
+    for form in (path, str(path), np.asarray(pictures[0]), np.asarray(pictures[0]) / 255):
+        assert_same_scene(tiny_model.recognize(form), single[0])
+
+
+def test_scores_are_the_probabilities_of_the_objects_tokens(tiny_model, pictures):
+    codes = tiny_model._encode(pictures[:1])
+    (decoded,) = tiny_model.decode_task("recognition", [{"image": codes[0]}])
+    scene = tiny_model.recognize(pictures[0])
+    object_start = tiny_model.sequences.vocabulary.marker("[OBJECT-START]")
+    starts = [place for place, token in enumerate(decoded.ids) if token == object_start]
+    scene_end = tiny_model.sequences.vocabulary.marker("[SCENE-END]")
+    ends = [*starts[1:], decoded.ids.index(scene_end)]
+    wanted = [float(np.prod(decoded.probabilities[a:b])) for a, b in zip(starts, ends, strict=True)]
+    assert [item.score for item in scene.objects] == pytest.approx(wanted)
+
+
+def test_recognition_without_the_grammar(tiny_model, pictures):
+    scene = tiny_model.recognize(pictures[0], constrained=False)
+    assert isinstance(scene, Scene)
+    assert all(0.0 <= item.score <= 1.0 for item in scene.objects)
+    assert len(tiny_model.recognize(pictures, constrained=False)) == 3
+
+
+def test_rendered_pictures(tiny_model, scenes):
+    size = tiny_model.images.config.image_size
+    single = [tiny_model.render(scene) for scene in scenes]
+    for picture in single:
+        assert isinstance(picture, Image.Image)
+        assert (picture.size, picture.mode) == ((size, size), "RGB")
+    for found, wanted in zip(tiny_model.render(scenes), single, strict=True):
+        assert_same_picture(found, wanted)
+    # What is drawn does not depend on the order in which a scene lists its objects.
+    turned = scenes[0].replace(objects=scenes[0].objects[::-1], relationships={})
+    assert_same_picture(tiny_model.render(turned), single[0])
+
+
+def test_edits(tiny_model, pictures, scenes):
+    picture, scene = tiny_model.edit(pictures[0], scenes[0], INSTRUCTION)
+    assert isinstance(picture, Image.Image)
+    assert Scene.from_json(scene.to_json()) == scene
+    assert all(0.0 <= item.score <= 1.0 for item in scene.objects)
+    pairs = tiny_model.edit(pictures, scenes, [INSTRUCTION] * 3)
+    assert_same_picture(pairs[0][0], picture)
+    assert_same_scene(pairs[0][1], scene)
+    recognized = tiny_model.recognize(pictures[0])
+    by_keyword = tiny_model.edit(pictures[0], instructions=INSTRUCTION)
+    assert_same_scene(by_keyword[1], tiny_model.edit(pictures[0], recognized, INSTRUCTION)[1])
+
+
+def test_answers(tiny_model, pictures, scenes):
+    answer = tiny_model.ask(pictures[0], QUESTION, scene=scenes[0])
+    assert answer in answer_words(tiny_model.tokenizers.schema)
+    assert tiny_model.ask(pictures, [QUESTION] * 3, scene=scenes)[0] == answer
+    recognized = tiny_model.recognize(pictures[0])
+    assert tiny_model.ask(pictures[0], QUESTION) == tiny_model.ask(pictures[0], QUESTION, scene=recognized)
+
+
+def test_answers_by_programs_carry_their_reason(tiny_model, pictures, scenes):
+    explained = tiny_model.ask(pictures, [QUESTION] * 3, scene=scenes, explain=True)
+    texts = tiny_model.ask(pictures, [QUESTION] * 3, scene=scenes, by_program=True)
+    assert [item.text for item in explained] == texts
+    direct = tiny_model.ask(pictures, [QUESTION] * 3, scene=scenes)
+    for item, plain in zip(explained, direct, strict=True):
+        assert isinstance(item, Answer)
+        assert item.program
+        assert item.program.split()[0] in {text.split()[0] for text in PROGRAM_WORDS}
+        if item.problem is not None:  # Then the answer was written directly.
+            assert item.text == plain
+        else:
+            assert item.text in answer_words(tiny_model.tokenizers.schema)
+    one = tiny_model.ask(pictures[0], QUESTION, scene=scenes[0], explain=True)
+    assert one == explained[0]
+
+
+VALUES = {
+    "recognition": ("image",),
+    "rendering": ("scene",),
+    "editing": ("image", "scene", "instruction"),
+    "qa": ("image", "scene", "question"),
+    "program": ("image", "scene", "question"),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_prompts_are_ids_and_detokenize_reads_what_follows(tiny_model, pictures, scenes, task):
+    given = {"image": pictures[0], "scene": scenes[0], "instruction": INSTRUCTION, "question": QUESTION}
+    values = {name: given[name] for name in VALUES[task]}
+    prompt = tiny_model.tokenize(task, **values)
+    assert type(prompt) is list
+    assert {type(token) for token in prompt} == {int}
+    assert prompt[-1] == tiny_model.sequences.output_id
+    codes = tiny_model._encode([pictures[0]])[0]
+    (decoded,) = tiny_model.decode_task(task, [{**values, "image": codes}])
+    result = tiny_model.detokenize(task, decoded.ids)
+    assert result["problems"] == []
+    assert set(result) == {segment.name for segment in TASKS[task].predicted} | {"problems"}
+    again = tiny_model.detokenize(task, [*prompt, *decoded.ids, tiny_model.sequences.vocabulary.end_id])
+    assert again["problems"] == []
+    for segment in TASKS[task].predicted:
+        if segment.kind == "image":
+            assert_same_picture(again[segment.name], result[segment.name])
+        else:
+            assert again[segment.name] == result[segment.name]
+    if task == "recognition":
+        assert without_scores(result["scene"]) == without_scores(tiny_model.recognize(pictures[0]))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_detokenize_never_raises(tiny_model, task):
+    generator = np.random.default_rng(7)
+    size = tiny_model.sequences.vocabulary.size
+    markers = np.array(tiny_model.sequences.vocabulary.span("markers").ids)
+    kinds = {segment.name: segment.kind for segment in TASKS[task].predicted}
+    types = {"image": Image.Image | None, "scene": Scene, "text": str, "program": str}
+    for number in range(300):
+        length = int(generator.integers(0, 60))
+        ids = generator.integers(-3, size + 3, length)  # Ids of no vocabulary, too.
+        if number % 2:  # Markers make shapes that are nearly right.
+            ids = np.where(generator.random(length) < 0.5, generator.choice(markers, length), ids)
+        result = tiny_model.detokenize(task, ids.tolist())
+        assert result.pop("problems"), "a list of random ids is no valid prediction"
+        for name, value in result.items():
+            assert isinstance(value, types[kinds[name]])
+    assert tiny_model.detokenize(task, [])["problems"]
+
+
+def test_wrong_values_are_refused_in_one_line(tiny_model, pictures, scenes):
+    picture, scene = pictures[0], scenes[0]
+    pink = SceneObject(shape="cube", size="small", color="pink", material="metal", location=(0.0, 0.0, 0.35))
+    lost = dataclasses.replace(pink, color="red", location=(float("nan"), 0.0, 0.35))
+    far = dataclasses.replace(pink, color="red", location=(0.0, 7.5, 0.35))
+    red = dataclasses.replace(pink, color="red")
+    cases = [
+        (lambda: tiny_model.recognize(5), "image: expected a path, a PIL image or an array, got int"),
+        (lambda: tiny_model.recognize([None]), "image: expected a path, a PIL image or an array, got NoneType"),
+        (lambda: tiny_model.recognize([]), "expected at least one value, got an empty list"),
+        (
+            lambda: tiny_model.recognize(np.zeros((4, 4), np.uint8)),
+            "image: array of shape (4, 4); expected (height, width, 3)",
+        ),
+        (
+            lambda: tiny_model.recognize(np.full((4, 4, 3), np.nan)),
+            "image: array of float64 values; expected uint8, or finite floats in [0, 1]",
+        ),
+        (lambda: tiny_model.render({"objects": []}), "scene: expected a Scene, got dict; read one with Scene.load"),
+        (
+            lambda: tiny_model.render(Scene(objects=(pink,))),
+            "scene: objects[0].color: 'pink' is unknown; allowed are gray, red, blue, green, brown, purple, cyan, "
+            "yellow",
+        ),
+        (
+            lambda: tiny_model.render(Scene(objects=(lost,))),
+            "scene: objects[0].3d_coords[0]: nan is not a finite number; allowed is -3 to 3",
+        ),
+        (
+            lambda: tiny_model.tokenize("rendering", scene=Scene(objects=(far,))),
+            "scene: objects[0].3d_coords[1]: 7.5 is out of range; allowed is -3 to 3",
+        ),
+        (
+            lambda: tiny_model.render(Scene(objects=(red,) * 11)),
+            "scene: has 11 objects; this model reads at most 10",
+        ),
+        (lambda: tiny_model.edit(picture, scene, ""), "instruction: is empty; write one sentence"),
+        (lambda: tiny_model.edit(picture, scene), "instruction: expected a text, got NoneType; write one sentence"),
+        (
+            lambda: tiny_model.edit(pictures, scenes, INSTRUCTION),
+            "instruction: expected a list, one text for each picture, got str",
+        ),
+        (
+            lambda: tiny_model.edit(pictures, scene, [INSTRUCTION] * 3),
+            "scene: expected a list, one for each picture, got Scene",
+        ),
+        (
+            lambda: tiny_model.edit(pictures, scenes, [INSTRUCTION]),
+            "lists of different lengths (3, 3, 1); give one value for each picture",
+        ),
+        (lambda: tiny_model.ask(picture, " \n", scene=scene), "question: is empty; write one sentence"),
+        (lambda: tiny_model.ask(picture, 4), "question: expected a text, got int; write one sentence"),
+        (
+            lambda: tiny_model.ask(picture, QUESTION, scene="scene.json"),
+            "scene: expected a Scene, got str; read one with Scene.load",
+        ),
+        (
+            lambda: tiny_model.tokenize("qa", image=picture, question=QUESTION),
+            "tokenize qa: scene is missing; the task is given image, scene, question",
+        ),
+        (
+            lambda: tiny_model.tokenize("recognition", image=picture, question=QUESTION),
+            "tokenize recognition: question is not given; the task is given image",
+        ),
+        (
+            lambda: tiny_model.tokenize("qa", image=picture, scene=scene, question=None),
+            "question: expected a text, got NoneType; write one sentence",
+        ),
+    ]
+    for call, message in cases:
+        with pytest.raises(InputError) as caught:
+            call()
+        assert str(caught.value) == message
+    for call in (lambda: tiny_model.tokenize("drawing"), lambda: tiny_model.detokenize("drawing", [])):
+        with pytest.raises(ConfigError) as error:
+            call()
+        assert (
+            str(error.value) == "task: 'drawing' is unknown; choose one of recognition, rendering, editing, qa, program"
+        )
+    room = tiny_model.decoder.config.max_positions
+    excess = "more than this model reads; shorten the text"
+    with pytest.raises(InputError, match=rf"^qa: the prompt has \d+ tokens {excess}$"):
+        tiny_model.ask(picture, "x " * room, scene=scene)
+
+
+def test_load_takes_a_run_and_refuses_other_folders(tiny_model, tiny_run, tiny_tokenizers_run, tiny_data, tmp_path):
+    assert isinstance(tiny_model, Kyvo)
+    assert read_json(tiny_run / "config.json")["kind"] == "kyvo"
+    run = "the folder of a run of `trilingua train`"
+    for folder, message in (
+        (
+            tiny_tokenizers_run,
+            f"{tiny_tokenizers_run}: holds tokenizers and no decoder; pass the run of a `kyvo-*` preset",
+        ),
+        (tiny_data, f"{tiny_data}: holds no config.json; pass {run}"),
+        (tmp_path / "none", f"{tmp_path / 'none'}: no such folder; check the path"),
+    ):
+        with pytest.raises((InputError, trilingua.core.errors.CheckpointError)) as caught:
+            trilingua.load(folder)
+        assert str(caught.value) == message
