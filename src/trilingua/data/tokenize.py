@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Int16, UInt8
 from PIL import Image
 
-from trilingua.core.io import write_json
+from trilingua.core.errors import InputError
+from trilingua.core.io import read_json, write_json
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, Instruction, Question, cell_objects
 from trilingua.data.shards import EditRecord, QuestionRecord, SceneRecord, write_shard
@@ -60,7 +61,8 @@ def tokenize_folder(
 ) -> int:
     """Write the shards of a data directory and return how many scenes they hold; shards that exist are kept.
 
-    An interrupted call goes on where it stopped, if it is called with the same arguments.
+    An interrupted call goes on where it stopped, if it is called with the same arguments; `manifest.json` beside
+    the shards says which they were.
 
     Args:
         folder: the data.
@@ -74,11 +76,21 @@ def tokenize_folder(
 
     Raises:
         VocabularyError: `out` holds shards of another vocabulary.
+        InputError: `out` holds shards of another image tokenizer, another number of scenes or another size.
     """
     out = Path(out)
     if (out / "vocabulary.json").exists():
         sequences.vocabulary.require(Vocabulary.load(out / "vocabulary.json").digest, str(out))
     sequences.vocabulary.save(out / "vocabulary.json")
+    _start_or_go_on(
+        out / "manifest.json",
+        {
+            "scenes": len(folder),
+            "scenes_per_shard": scenes_per_shard,
+            "vocabulary": sequences.vocabulary.digest,
+            "images": images.digest,
+        },
+    )
     questions: dict[str, list[Question]] = defaultdict(list)
     for question in folder.questions():
         questions[question.image_filename].append(question)
@@ -95,8 +107,20 @@ def tokenize_folder(
                 records += _records(folder, scenes, questions, instructions, images, sequences, index_map)
                 progress(len(scenes))
             write_shard(path, records, sequences.vocabulary)
-    write_json(out / "manifest.json", {"scenes": len(folder), "vocabulary": sequences.vocabulary.digest})
     return len(folder)
+
+
+def _start_or_go_on(path: Path, manifest: dict[str, str | int]) -> None:
+    """Write what shards are made from, or check it: shards of two kinds in one folder could not be told apart."""
+    if path.exists():
+        found = read_json(path)
+        for name, value in manifest.items():
+            if isinstance(found, dict) and found.get(name, value) != value:
+                raise InputError(
+                    f"{path}: shards here were made with {name} {found[name]}, now it is {value}; "
+                    "choose another --out, or remove the folder"
+                )
+    write_json(path, manifest)
 
 
 def _records(

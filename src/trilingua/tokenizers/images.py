@@ -9,6 +9,7 @@ Source: Esser et al. 2021 (VQGAN), section 3.1; Kyvo, appendix D.1 (sizes).
 Differs: the published tokenizer is a convolutional VQGAN fine-tuned from ImageNet weights.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -140,6 +141,15 @@ class ImageTokenizer(nn.Module):
     def codebook(self) -> Float[Tensor, "vocab code_dim"]:
         """The code vectors, which the decoder-only model takes as frozen inputs."""
         return self.quantizer.codebook
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all weights: two image tokenizers that share it give the same codes the same meaning."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
 
 def image_to_pixels(image: Image.Image, size: int) -> UInt8[np.ndarray, "3 height width"]:

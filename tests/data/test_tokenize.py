@@ -1,0 +1,193 @@
+"""A data directory to ids: each record made again by hand, interruptions, and the order of edited objects."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from tests.oracles.alignment import best_orders, facts
+
+from trilingua.core.errors import InputError
+from trilingua.core.random import make_generator
+from trilingua.data.cells import cell_targets
+from trilingua.data.clevr.files import ClevrFolder, cell_objects
+from trilingua.data.clevr.instructions import INSTRUCTION_TYPES, generate_instructions
+from trilingua.data.shards import Shards
+from trilingua.data.tokenize import align_edit, tokenize_folder
+from trilingua.scenes.program_text import program_to_text
+from trilingua.systems.kyvo.build import Tokenizers
+from trilingua.systems.kyvo.train import index_maps
+from trilingua.tokenizers.images import image_to_pixels
+from trilingua.tokenizers.scenes import canonical_order
+
+
+def tokenize(data: Path, out: Path, tokenizers: Tokenizers, *, size: int = 4, **options: object) -> int:
+    return tokenize_folder(
+        ClevrFolder(data),
+        out,
+        images=tokenizers.images,
+        sequences=tokenizers.sequences,
+        index_map=index_maps(),
+        scenes_per_shard=size,
+        batch_size=3,
+        **options,
+    )
+
+
+def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, tiny_tokenizers: Tokenizers) -> None:
+    folder, schema = ClevrFolder(tiny_data), tiny_tokenizers.schema
+    shards = Shards(tiny_shards, tiny_tokenizers.vocabulary)
+    text, scenes = tiny_tokenizers.sequences.text, tiny_tokenizers.sequences.scenes
+    marker, start = tiny_tokenizers.vocabulary.marker, tiny_tokenizers.vocabulary.span("text").start
+    index_map = index_maps()
+
+    def codes(name: str) -> list[int]:
+        pixels = torch.from_numpy(image_to_pixels(folder.image(name), 64))[None].float() / 255
+        return tiny_tokenizers.images.tokenize(pixels)[0].tolist()
+
+    def framed(words: str, kind: str = "TEXT") -> tuple[int, ...]:
+        inner = [start + token for token in text.tokenize(words)]
+        return (marker(f"[{kind}-START]"), *inner, marker(f"[{kind}-END]"))
+
+    assert len(shards) == len(folder) == 6
+    for position in range(6):
+        record, scene = shards[position], folder.scene(position)
+        name = scene.image_filename
+        assert name is not None
+        assert record.image.tolist() == codes(name)
+        assert list(record.scene) == scenes.tokenize(scene)
+        targets = cell_targets(scene, cell_objects(index_map(scene), grid=4), schema)
+        np.testing.assert_array_equal(record.cell_classes, targets.classes)
+        np.testing.assert_array_equal(record.cell_values, targets.values.astype(np.float16))
+        questions = [item for item in folder.questions() if item.image_filename == name]
+        assert len(questions) == len(record.questions) == 3
+        for question, made in zip(questions, record.questions, strict=True):
+            assert question.answer is not None
+            assert question.program is not None
+            assert made.question == framed(question.question)
+            assert made.answer == framed(question.answer)
+            assert made.program == framed(program_to_text(question.program), "PROGRAM")
+        edits = [item for item in folder.instructions() if item.image_filename == name]
+        assert len(edits) == len(record.edits) > 0
+        for edit, written in zip(edits, record.edits, strict=True):
+            assert written.instruction == framed(edit.instruction)
+            found = scenes.detokenize(written.edited_scene)
+            assert found.problems == ()
+            assert len(found.scene.objects) == len(edit.target_scene.objects)
+            drawn = edit.target_image_filename
+            assert list(written.edited_image) == ([] if drawn is None else codes(drawn))
+
+
+def test_an_interrupted_call_goes_on_where_it_stopped(
+    tiny_data: Path, tiny_shards: Path, tiny_tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    done: list[int] = []
+
+    def stop_after(limit: int) -> Callable[[int], None]:
+        def progress(count: int) -> None:
+            done.append(count)
+            if sum(done) >= limit:
+                raise KeyboardInterrupt
+
+        return progress
+
+    with pytest.raises(KeyboardInterrupt):
+        tokenize(tiny_data, tmp_path, tiny_tokenizers, progress=stop_after(6))
+    assert done == [3, 1, 2]
+    first, second = (f"shard_{start:08d}.safetensors" for start in (0, 4))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert first in names
+    assert second not in names
+    written = (tmp_path / first).stat().st_mtime_ns
+    done.clear()
+    assert tokenize(tiny_data, tmp_path, tiny_tokenizers, progress=done.append) == 6
+    assert done == [2]  # the scenes of the first shard were not read again
+    assert (tmp_path / first).stat().st_mtime_ns == written
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in tiny_shards.iterdir()}
+    for path in tiny_shards.glob("*.safetensors"):
+        arrays, expected = load_file(tmp_path / path.name), load_file(path)
+        assert set(arrays) == set(expected)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(array, expected[name])
+    for path in tiny_shards.glob("*.json"):
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_shards_of_two_kinds_do_not_mix(
+    tiny_data: Path, tiny_shards: Path, tiny_tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    out = tmp_path / "shards"
+    shutil.copytree(tiny_shards, out)
+    with pytest.raises(InputError) as caught:
+        tokenize(tiny_data, out, tiny_tokenizers, size=5)
+    assert str(caught.value) == (
+        f"{out / 'manifest.json'}: shards here were made with scenes_per_shard 4, now it is 5; "
+        "choose another --out, or remove the folder"
+    )
+    before = tiny_tokenizers.images.digest
+    weight = next(tiny_tokenizers.images.parameters())
+    kept = weight.detach().clone()
+    try:
+        with torch.no_grad():
+            weight.view(-1)[0] += 1
+        with pytest.raises(InputError, match="shards here were made with images") as caught:
+            tokenize(tiny_data, out, tiny_tokenizers)
+        assert before in str(caught.value)
+        assert tiny_tokenizers.images.digest in str(caught.value)
+    finally:
+        with torch.no_grad():
+            weight.copy_(kept)
+    assert tiny_tokenizers.images.digest == before
+    assert tokenize(tiny_data, out, tiny_tokenizers) == 6
+
+
+def test_edited_objects_are_in_the_order_that_changes_least(tiny_data: Path, tiny_tokenizers: Tokenizers) -> None:
+    kinds: Counter[str] = Counter()
+    for position, scene in enumerate(ClevrFolder(tiny_data).scenes()):
+        if len(scene.objects) > 5:  # the oracle tries every order
+            continue
+        order = canonical_order(scene, tiny_tokenizers.schema)
+        generator = make_generator(position, "test edits")
+        for item in generate_instructions(scene, generator, 20):
+            # What the target lists in which order must not matter.
+            shuffled = tuple(
+                item.target_scene.objects[i] for i in generator.permutation(len(item.target_scene.objects))
+            )
+            aligned = align_edit(scene, item.target_scene.replace(objects=shuffled), order)
+            expected = best_orders([scene.objects[index] for index in order], item.target_scene.objects)
+            assert expected == [[facts(found) for found in aligned.objects]], item.instruction
+            kinds[item.type] += 1
+    assert set(kinds) == set(INSTRUCTION_TYPES)
+    assert min(kinds.values()) > 2
+
+
+def test_an_edited_scene_repeats_the_tokens_of_what_stays(
+    tiny_data: Path, tiny_shards: Path, tiny_tokenizers: Tokenizers
+) -> None:
+    sequences = tiny_tokenizers.sequences
+    border = tiny_tokenizers.vocabulary.marker("[OBJECT-START]")
+
+    def objects(ids: tuple[int, ...]) -> list[tuple[int, ...]]:
+        starts = [place for place, token in enumerate(ids) if token == border]
+        return [ids[start:stop] for start, stop in zip(starts, [*starts[1:], len(ids) - 1], strict=True)]
+
+    shards = Shards(tiny_shards, sequences.vocabulary)
+    edits = [(shards[index], edit) for index in range(len(shards)) for edit in shards[index].edits]
+    assert len(edits) > 6
+    for record, edit in edits:
+        before, after = objects(record.scene), objects(edit.edited_scene)
+        if len(before) == len(after):
+            assert sum(one != other for one, other in zip(before, after, strict=True)) == 1
+        else:
+            longer, shorter = sorted((before, after), key=len, reverse=True)
+            assert shorter in [longer[:index] + longer[index + 1 :] for index in range(len(longer))]
+
+
+def test_shards_hold_no_pixels(tiny_shards: Path) -> None:
+    arrays = load_file(tiny_shards / "shard_00000000.safetensors")
+    assert arrays["image"].dtype == np.uint16
+    assert arrays["image"].shape == (4, 16)
