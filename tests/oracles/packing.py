@@ -51,8 +51,8 @@ def separate_loss(decoder, sequences, *, span=(0, 0), sigma=0.0):
                 continue
             log_probabilities = logits[place].log_softmax(0)
             if sigma and span[0] <= label < span[1]:
-                bell = {index: math.exp(-(((index - label) / sigma) ** 2) / 2) for index in range(*span)}
-                loss = -sum(height * log_probabilities[index] for index, height in bell.items()) / sum(bell.values())
+                bell = torch.tensor([math.exp(-(((index - label) / sigma) ** 2) / 2) for index in range(*span)])
+                loss = -(bell * log_probabilities[slice(*span)]).sum() / bell.sum()
             else:
                 loss = -log_probabilities[label]
             total, weight = total + weights[place] * loss, weight + weights[place]

@@ -121,6 +121,11 @@ def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
         same = dataclasses.replace(
             decoder.config, embedding_std=wanted.embedding_std, max_positions=wanted.max_positions
         )
+        if same.num_text != wanted.num_text:
+            raise ConfigError(
+                f"tokenizers: their text has {wanted.num_text} ids, but the backbone {config.backbone!r} has "
+                f"{same.num_text}; train tokenizers with --backbone {config.backbone}"
+            )
         for path, theirs, ours in differences(to_json(same), to_json(wanted)):
             raise ConfigError(
                 f"decoder.{path}: is {ours}, but the backbone {config.backbone!r} has {theirs}; set it so"

@@ -1,0 +1,39 @@
+"""What a probe is asked about the pictures of separate sequences, one cell at a time."""
+
+import torch
+
+
+def cells_of(sequences, records, image_start):
+    """Return (row, place, record, cell) for each cell of each record's given picture, in its first row that has one.
+
+    Args:
+        sequences: the ids of each row.
+        records: the record of each row.
+        image_start: the marker before a picture.
+    """
+    found, seen = [], []
+    for row, (ids, record) in enumerate(zip(sequences, records, strict=True)):
+        if ids[1] == image_start and not any(record is other for other in seen):
+            seen.append(record)
+            found += [(row, 2 + cell, record, cell) for cell in range(len(record.image))]
+    return found
+
+
+def probe_loss(probe, states, classes, values):
+    """Return the sum over columns of the mean loss over the cells where it is known."""
+    outputs = torch.stack([probe.output(state) for state in states])
+    total, start = 0.0, 0
+    for column, count in enumerate(probe.num_classes):
+        losses = [
+            -output[start : start + count].log_softmax(0)[int(truth[column])]
+            for output, truth in zip(outputs, classes, strict=True)
+            if truth[column] >= 0
+        ]
+        total, start = total + (sum(losses) / len(losses) if losses else 0.0), start + count
+    errors = [
+        abs(output[start + column] - float(truth[column]))
+        for output, truth in zip(outputs, values, strict=True)
+        for column in range(len(truth))
+        if truth[column] == truth[column]
+    ]
+    return total + (sum(errors) / len(errors) if errors else 0.0)

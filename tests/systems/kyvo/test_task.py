@@ -1,0 +1,135 @@
+"""The decoder's loss on packed rows against sequences read one by one, and what the probe is asked."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.oracles.packing import separate_loss, unpacked
+from tests.oracles.probing import cells_of, probe_loss
+
+from trilingua.core.config import replace_dotted
+from trilingua.core.errors import ConfigError
+from trilingua.core.random import make_generator
+from trilingua.data import loaders
+from trilingua.data.loaders import KyvoBatch, PackedStream, SequenceBuilder
+from trilingua.data.packing import TrainingSequence
+from trilingua.data.shards import SceneRecord, Shards
+from trilingua.systems.kyvo.build import Tokenizers, build_decoder
+from trilingua.systems.kyvo.config import KyvoConfig, kyvo_tiny
+from trilingua.systems.kyvo.task import KyvoTask
+
+CONFIG = replace_dotted(
+    kyvo_tiny(),
+    {"loader.row_length": 560, "loader.rows_per_batch": 2, "loader.task_weights": {"qa": 4.0, "rendering": 0.25}},
+)
+
+
+def make_task(tokenizers: Tokenizers, config: KyvoConfig = CONFIG) -> KyvoTask:
+    torch.manual_seed(0)
+    task = KyvoTask(config, tokenizers, build_decoder(config, tokenizers))
+    for parameter in task.modules().parameters():
+        if parameter.dim() > 1:  # large enough that attention is far from uniform
+            torch.nn.init.normal_(parameter, std=0.1)
+    return task
+
+
+Drawn = tuple[KyvoBatch, list[TrainingSequence], list[SceneRecord]]
+
+
+@pytest.fixture
+def drawn(tiny_tokenizers: Tokenizers, tiny_shards: Path, monkeypatch: pytest.MonkeyPatch) -> Drawn:
+    """A batch, and the sequences and records that it was packed from."""
+    trees: list[list[TrainingSequence]] = []
+    merge = loaders.merge
+
+    def remember(sequences: list[TrainingSequence]) -> Any:
+        trees.append(sequences)
+        return merge(sequences)
+
+    monkeypatch.setattr(loaders, "merge", remember)
+    shards = Shards(tiny_shards, tiny_tokenizers.vocabulary)
+    stream = PackedStream(shards, SequenceBuilder(CONFIG.loader, tiny_tokenizers.sequences), seed=4)
+    batch = next(stream)
+    count = stream.state_dict()["next_scene"]
+    assert 1 < count <= len(shards)
+    order = make_generator(4, "order", 0).permutation(len(shards))
+    records = [shards[int(scene)] for scene in order[:count]]  # one object each, however many sequences it has
+    pairs = [(sequence, record) for tree, record in zip(trees[:count], records, strict=True) for sequence in tree]
+    return batch, [sequence for sequence, _ in pairs], [record for _, record in pairs]
+
+
+@pytest.mark.parametrize(("sigma", "probe_weight"), [(1.0, 0.5), (0.0, 0.0), (2.5, 0.0)])
+def test_loss_and_gradients_equal_separate_sequences(
+    drawn: Drawn, tiny_tokenizers: Tokenizers, sigma: float, probe_weight: float
+) -> None:
+    batch, sequences, records = drawn
+    config = replace_dotted(CONFIG, {"number_sigma": sigma, "probe_weight": probe_weight})
+    task = make_task(tiny_tokenizers, config)
+    decoder, numbers = task.model.decoder, tiny_tokenizers.vocabulary.span("numbers")
+    loss, metrics = task.loss(batch)
+    expected = separate_loss(decoder, sequences, span=(numbers.start, numbers.stop), sigma=sigma)
+    torch.testing.assert_close(metrics["tokens"], expected.detach(), rtol=1e-5, atol=1e-5)
+    assert ("probe" in metrics) == (task.model.probe is not None) == bool(probe_weight)
+    if task.model.probe is not None:
+        rows = [unpacked(sequence)[0] for sequence in sequences]
+        states = {}
+        for row, _, _, _ in cells_of(rows, records, tiny_tokenizers.sequences.borders["image"][0]):
+            if row not in states:
+                kept: list[torch.Tensor] = []
+                handle = decoder.layers[0].register_forward_hook(lambda *call, kept=kept: kept.append(call[2]))
+                decoder(torch.tensor([rows[row]]))
+                handle.remove()
+                states[row] = kept[0][0]
+        cells = cells_of(rows, records, tiny_tokenizers.sequences.borders["image"][0])
+        assert len(cells) == batch.cell_tokens.numel()
+        asked = probe_loss(
+            task.model.probe,
+            [states[row][place] for row, place, _, _ in cells],
+            [record.cell_classes[cell].tolist() for _, _, record, cell in cells],
+            [record.cell_values[cell].tolist() for _, _, record, cell in cells],
+        )
+        torch.testing.assert_close(metrics["probe"], asked.detach(), rtol=1e-4, atol=1e-5)
+        expected = expected + probe_weight * asked
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
+    names, parameters = zip(*task.modules().named_parameters(), strict=True)
+    ours, slow = (torch.autograd.grad(value, parameters) for value in (loss, expected))
+    for name, mine, peer in zip(names, ours, slow, strict=True):
+        torch.testing.assert_close(mine, peer, rtol=2e-3, atol=2e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_counts_and_metrics_are_those_of_the_sequences(drawn: Drawn, tiny_tokenizers: Tokenizers) -> None:
+    batch, sequences, _ = drawn
+    task = make_task(tiny_tokenizers)
+    weight = sum(weight for sequence in sequences for weight in sequence.weights)
+    assert task.batch_weight(batch) == pytest.approx(weight)
+    assert task.num_tokens(batch) == 2 * 560
+    kinds = {tiny_tokenizers.vocabulary.kind(token) for sequence in sequences for token in sequence.predicted}
+    _, metrics = task.loss(batch)
+    assert {name for name in metrics if name.startswith("loss_")} == {f"loss_{kind}" for kind in kinds}
+    assert set(metrics) >= {"tokens", "probe", "probe_class_accuracy", "probe_value_error"}
+    assert task.evaluate(0, Path()) == {}
+
+
+def test_the_probes_cells_hold_the_given_pictures_codes(drawn: Drawn, tiny_tokenizers: Tokenizers) -> None:
+    batch, _, records = drawn
+    codes = batch.packed.ids.flatten()[batch.cell_tokens] - tiny_tokenizers.vocabulary.span("image").start
+    known = {tuple(record.image.tolist()): record for record in records}
+    assert len(known) >= len(codes) > 1
+    for row, classes in zip(codes.tolist(), batch.cell_classes, strict=True):
+        assert torch.equal(classes, torch.from_numpy(known[tuple(row)].cell_classes))
+
+
+def test_a_run_is_known_by_vocabulary_decoder_and_loader(tiny_tokenizers: Tokenizers) -> None:
+    task = make_task(tiny_tokenizers)
+    fingerprint = task.fingerprint()
+    assert fingerprint["vocabulary"] == tiny_tokenizers.vocabulary.digest
+    assert fingerprint["decoder"]["dim"] == 64
+    assert fingerprint["loader"]["row_length"] == 560
+
+
+@pytest.mark.parametrize("layer", [0, 3])
+def test_a_probe_of_no_layer_is_refused_in_words(tiny_tokenizers: Tokenizers, layer: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_task(tiny_tokenizers, replace_dotted(CONFIG, {"probe_layer": layer}))
+    assert str(caught.value) == f"probe_layer: {layer}; expected 1 to 2, the decoder's layers"
