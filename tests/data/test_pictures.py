@@ -1,0 +1,87 @@
+"""The stream of pictures: resumable, each picture once an epoch, with the cells that tokenizing would record."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from trilingua.core.errors import ConfigError
+from trilingua.data.cells import cell_targets
+from trilingua.data.clevr.files import ClevrFolder, cell_objects
+from trilingua.data.pictures import PictureBatch, PictureStream
+from trilingua.scenes.schema import CLEVR
+from trilingua.systems.kyvo.train import index_maps
+from trilingua.tokenizers.images import image_to_pixels
+
+
+def stream_of(
+    data: Path, *, seed: int = 0, batch_size: int = 2, positions: Sequence[int] | None = None
+) -> PictureStream:
+    return PictureStream(
+        data,
+        index_map=index_maps(),
+        prepare=lambda picture: image_to_pixels(picture, 32),
+        batch_size=batch_size,
+        grid_size=4,
+        seed=seed,
+        positions=positions,
+    )
+
+
+def assert_equal(one: PictureBatch, other: PictureBatch) -> None:
+    for mine, theirs in zip(one, other, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=0, equal_nan=True)
+
+
+def test_pictures_and_cells_are_those_of_the_folder(tiny_data: Path) -> None:
+    folder, index_map = ClevrFolder(tiny_data), index_maps()
+    batch = stream_of(tiny_data).batch([4, 1])
+    for row, position in enumerate((4, 1)):
+        scene = folder.scene(position)
+        pixels = image_to_pixels(folder.image(scene.image_filename), 32)
+        targets = cell_targets(scene, cell_objects(index_map(scene), grid=4), CLEVR)
+        np.testing.assert_array_equal(batch.images[row], pixels)
+        np.testing.assert_array_equal(batch.classes[row], targets.classes)
+        np.testing.assert_array_equal(batch.values[row], targets.values)
+
+
+def test_a_stream_goes_on_where_another_stopped(tiny_data: Path) -> None:
+    stream = stream_of(tiny_data)
+    batches = [next(stream) for _ in range(7)]
+    again = stream_of(tiny_data)
+    for stop in (5, 0, 3):  # forwards and back, with batches made ahead each time
+        again.load_state_dict({"drawn": stop})
+        assert_equal(next(again), batches[stop])
+        assert again.state_dict() == {"drawn": stop + 1}
+        again.skip()
+        if stop + 2 < 7:
+            assert_equal(next(again), batches[stop + 2])
+    others = [next(stream_of(tiny_data, seed=seed)).images for seed in (1, 2)]
+    assert not all(torch.equal(other, batches[0].images) for other in others)
+
+
+@pytest.mark.parametrize(("positions", "batch_size"), [(None, 2), ((0, 2, 3, 5), 2), ((1, 4, 5), 2)])
+def test_each_picture_comes_at_most_once_an_epoch(
+    tiny_data: Path, positions: Sequence[int] | None, batch_size: int
+) -> None:
+    stream = stream_of(tiny_data, batch_size=batch_size, positions=positions)
+    used = list(range(6)) if positions is None else list(positions)
+    known = {stream.batch([position]).images.numpy().tobytes(): position for position in used}
+    per_epoch = len(used) // batch_size
+    orders = []
+    for _ in range(4):
+        seen = [known[image.numpy().tobytes()] for _ in range(per_epoch) for image in next(stream).images]
+        assert max(Counter(seen).values()) == 1
+        assert len(seen) == per_epoch * batch_size
+        orders.append(tuple(seen))
+    assert len(set(orders)) > 1
+
+
+@pytest.mark.parametrize("batch_size", [0, 7])
+def test_batches_of_more_than_all_pictures_are_refused_in_words(tiny_data: Path, batch_size: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        stream_of(tiny_data, batch_size=batch_size)
+    assert str(caught.value) == f"batch_size: {batch_size}; expected 1 to 6, the number of pictures"
