@@ -1,0 +1,74 @@
+"""Run directories: what was trained comes back, and what does not fit together is refused in words."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from trilingua.core.errors import CheckpointError, ConfigError, VocabularyError
+from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers, schema_named
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy of `tiny_run` that a test may spoil."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("state", "eval*")))
+
+
+def test_what_was_trained_comes_back(tiny_run: Path, tiny_tokenizers: Tokenizers) -> None:
+    tokenizers = load_tokenizers(tiny_run)
+    assert tokenizers.images.digest == tiny_tokenizers.images.digest
+    assert tokenizers.vocabulary.digest == tiny_tokenizers.vocabulary.digest
+    assert tokenizers.config == tiny_tokenizers.config
+    _, decoder = load_decoder(tiny_run, tokenizers)
+    saved = load_file(tiny_run / "model.safetensors")
+    for name, tensor in decoder.state_dict().items():
+        torch.testing.assert_close(tensor, saved[f"decoder.{name}"].float(), rtol=0, atol=0)
+    assert torch.equal(decoder.embedding.codebook, tokenizers.images.codebook)
+    assert not decoder.training
+
+
+def test_folders_that_are_no_runs_are_refused_in_words(
+    run: Path, tiny_tokenizers_run: Path, tiny_tokenizers: Tokenizers
+) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        load_decoder(tiny_tokenizers_run, tiny_tokenizers)
+    assert str(caught.value) == (
+        f"{tiny_tokenizers_run}: holds tokenizers and no decoder; pass the run of a `kyvo-*` preset"
+    )
+    weights = run / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-10])
+    with pytest.raises(CheckpointError) as caught:
+        load_decoder(run, tiny_tokenizers)
+    assert str(caught.value).startswith(f"{weights}: is torn or no safetensors file (")
+    weights.unlink()
+    with pytest.raises(CheckpointError) as caught:
+        load_decoder(run, tiny_tokenizers)
+    assert str(caught.value) == f"{weights}: no such file; this folder is no finished run"
+    (run / "config.json").unlink()
+    with pytest.raises(CheckpointError) as caught:
+        load_tokenizers(run)
+    assert str(caught.value) == f"{run}: holds no config.json; pass the folder of a run of `trilingua train`"
+
+
+def test_files_that_do_not_belong_together_are_refused_in_words(run: Path) -> None:
+    path = run / "config.json"
+    saved = json.loads(path.read_text())
+    saved["tokenizers"]["numbers"]["step"] = 0.1
+    path.write_text(json.dumps(saved))
+    with pytest.raises(VocabularyError) as caught:
+        load_tokenizers(run)
+    assert str(caught.value) == (
+        f"{run / 'vocabulary.json'}: does not belong to the text.json and config.json beside it; "
+        "put back the files that were written together"
+    )
+
+
+def test_unknown_schemas_are_refused_in_words() -> None:
+    with pytest.raises(ConfigError) as caught:
+        schema_named("shapenet")
+    assert str(caught.value) == "schema: 'shapenet' is unknown; choose one of clevr"
