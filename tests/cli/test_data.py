@@ -41,4 +41,5 @@ def test_the_verb_finds_its_data_set(tmp_path, capsys):
         "trilingua data: num_scenes: 0 is not allowed; give a whole number of at least 1\n"
     )
     assert run(["data"]) == 2
-    assert "Expected one of {clevr}" in capsys.readouterr().err
+    message = "trilingua data: data set: is missing; it comes first, as in `trilingua data clevr`\n"
+    assert capsys.readouterr().err == message

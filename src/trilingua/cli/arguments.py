@@ -18,7 +18,7 @@ from trilingua.core.errors import ConfigError
 
 _WORDS = {"INT": "a whole number", "FLOAT": "a number", "STR": "a text", "PATH": "a path"}
 _OPTION = re.compile(r"--[a-z][\w.-]*")
-_RULE = "─" * 8
+_RULE = re.compile("[─-]{8,}")
 
 
 def parse(function: Callable[..., None], arguments: Sequence[str], prog: str) -> dict[str, Any]:
@@ -52,9 +52,11 @@ def explain(box: str, arguments: Sequence[str]) -> str:
     """Return in one line what a box of `tyro` says is wrong with the arguments."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
     lines = [line.strip("│ \t") for line in plain.splitlines() if not line.startswith(("╭", "╰"))]
-    text = " ".join(" ".join(lines).split())
-    said, _, hints = text.partition(_RULE)
-    said = said.strip()
+    sections = [" ".join(section.split()) for section in _RULE.split(" ".join(lines))]
+    if "╭" not in plain:  # Without Unicode, a title and a rule stand where the box's upper edge would be.
+        sections = sections[1:]
+    said, *hints = [section for section in sections if section] or [plain.strip()]
+    text, hint = " ".join((said, *hints)), " ".join(hints)
     # Long words are broken at the box's border, so what was typed is taken from the arguments again.
     if found := re.search(r"Unrecognized options: (\S+)", text):
         return _unknown(_typed(found[1].rstrip(","), arguments), text)
@@ -62,11 +64,11 @@ def explain(box: str, arguments: Sequence[str]) -> str:
         return f"{found[1]}: is missing" + (f"; expected {_words(found[2])}" if found[1].startswith("-") else "")
     if found := re.match(r"Missing value for argument '([^']*)'. Expected (\d+) value", said):
         return f"{found[1]}: has too few values; expected {found[2]}"
-    if found := re.match(r"invalid choice '(.*?)' for argument '([^']*)'. Expected one of \((.*?),?\)", said):
+    if found := re.match(r"invalid choice '(.*?)' for argument '([^']*)'. Expected one of \((.*?),? ?\)", said):
         choices = found[3].replace("'", "")
         return f"{found[2]}: {_typed(found[1], arguments)!r} is not allowed; expected one of {choices}"
-    if found := re.match(r"Error parsing (--[\w.-]+): .*?'([^']+)'\]?\.?(?: Got errors|$)", said):
-        kind = re.search(re.escape(found[1]) + r" (\S+)", hints)
+    if found := re.match(r"Error parsing (--[\w.-]+): .*?'([^']+)'?\]?\.?(?: Got errors|$)", said):
+        kind = re.search(re.escape(found[1]) + r" (\S+)", hint)
         expected = _words(kind[1] if kind else "")
         return f"{found[1]}: {_typed(found[2], arguments)!r} is not allowed; expected {expected}"
     if found := re.match(r"Error parsing ([\w.-]+): (.*)", said):

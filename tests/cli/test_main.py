@@ -1,0 +1,99 @@
+"""The entry point: help of every verb without torch, statuses, `python -m trilingua`."""
+
+import subprocess
+import sys
+
+import pytest
+
+import trilingua
+from trilingua.cli import train
+from trilingua.cli.main import VERBS, main, run
+from trilingua.core.presets import describe_preset, preset_names
+
+EVERY_HELP = """
+import sys
+from trilingua.cli.main import VERBS, run
+for words in ([], ["--help"], ["data", "clevr", "--help"], *([verb, "--help"] for verb in VERBS)):
+    assert run(words) == 0, words
+    assert "torch" not in sys.modules, words
+"""
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_has_an_example(verb, capsys):
+    assert run([verb, "--help"]) == 0
+    printed = capsys.readouterr()
+    assert (
+        f"xample: trilingua {verb} " in printed.out
+        or printed.out.endswith(f"xample: trilingua {verb}\n")
+        or (verb == "info" and "Example: trilingua info" in printed.out)
+    )
+    assert printed.err == ""
+
+
+def test_no_help_imports_torch():
+    subprocess.run([sys.executable, "-c", EVERY_HELP], check=True, capture_output=True, timeout=120)
+
+
+def test_help_of_a_preset_lists_its_fields(capsys):
+    assert run(["train", "kyvo-tiny", "--help"]) == 0
+    printed = capsys.readouterr().out
+    for option in ("--out", "--resume", "--tokenizers", "--trainer.max-steps", "--loader.mix.qa", "--decoder.dim"):
+        assert f"{option} " in printed or f"{option}," in printed
+    assert "Example: trilingua train" in printed
+
+
+def test_usage_lists_every_verb(capsys):
+    assert run([]) == 0
+    usage = capsys.readouterr().out
+    assert all(f"  {verb} " in usage for verb in VERBS)
+    assert run(["--help"]) == 0
+    assert capsys.readouterr().out == usage
+
+
+def test_presets_read_from_the_source_are_the_registered_ones():
+    import trilingua.systems.kyvo.config
+
+    assert trilingua.systems.kyvo.config
+    assert train._presets() == {name: describe_preset(name) for name in preset_names() if name.startswith("kyvo")}
+
+
+def test_version_and_unknown_verbs(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"{trilingua.__version__}\n"
+    verbs = ", ".join(VERBS)
+    assert run(["recognise"]) == 2
+    message = f"trilingua: 'recognise' is no verb; choose one of {verbs} (did you mean recognize?)\n"
+    assert capsys.readouterr().err == message
+
+
+def test_failures_are_one_line_with_status_1(capsys, monkeypatch):
+    from trilingua.cli import info
+
+    def fail(run_or_preset=""):
+        raise RuntimeError("the\nengine stalled")
+
+    monkeypatch.setattr(info, "info", fail)
+    monkeypatch.delenv("TRILINGUA_TRACEBACK", raising=False)
+    assert run(["info"]) == 1
+    message = "trilingua info: failed: RuntimeError: the engine stalled (set TRILINGUA_TRACEBACK=1 to see where)\n"
+    assert capsys.readouterr().err == message
+    monkeypatch.setenv("TRILINGUA_TRACEBACK", "1")
+    with pytest.raises(RuntimeError, match="engine"):
+        run(["info"])
+
+    def stop(run_or_preset=""):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(info, "info", stop)
+    with pytest.raises(SystemExit) as left:
+        main(["info"])
+    assert left.value.code == 1
+    assert capsys.readouterr().err == "trilingua info: interrupted\n"
+
+
+def test_python_m_trilingua():
+    done = subprocess.run(
+        [sys.executable, "-m", "trilingua", "--version"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == (f"{trilingua.__version__}\n", "")

@@ -1,0 +1,81 @@
+"""Every verb that needs a model, through the real command line on a tiny run: what it prints and writes."""
+
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+from trilingua.cli.main import run
+from trilingua.data.clevr.files import ClevrFolder
+from trilingua.scenes.scene import Scene
+
+
+@pytest.fixture
+def picture(tiny_data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(tiny_data / "images" / ClevrFolder(tiny_data).scene(0).image_filename, "photo.v2.png")
+    return "photo.v2.png"
+
+
+def call(capsys, *arguments):
+    status = run([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    assert status == 0, printed.err
+    return printed
+
+
+def test_recognize_render_edit_ask(picture, tiny_run, tiny_model, tiny_data, tmp_path, capsys):
+    model = ("--checkpoint", tiny_run)
+    printed = call(capsys, "recognize", picture, "--out", "scenes", *model)
+    assert (printed.out, printed.err) == ("scenes/photo.v2.json\n", "")
+    found = Scene.load(tmp_path / "scenes" / "photo.v2.json")
+    assert [item.location for item in found.objects] == [
+        item.location for item in tiny_model.recognize(picture).objects
+    ]
+    assert len(Scene.load(tmp_path / "scenes" / "photo.v2.glb").objects) == len(found.objects)
+
+    printed = call(capsys, "render", "scenes/photo.v2.json", "--out", "drawn", *model)
+    assert (printed.out, printed.err) == ("drawn/photo.v2.png\n", "")
+    with Image.open(tmp_path / "drawn" / "photo.v2.png") as drawn:
+        assert drawn.size == tiny_model.render(found).size
+
+    words = ("--instruction", "Remove the red cube")
+    printed = call(capsys, "edit", picture, *words, "--out", "edited", *model)
+    assert (printed.out, printed.err) == ("edited/photo.v2.png\nedited/photo.v2.json\n", "")
+    assert sorted(path.name for path in (tmp_path / "edited").iterdir()) == ["photo.v2.json", "photo.v2.png"]
+
+    true = ClevrFolder(tiny_data).scene_path(0)
+    question = "How many cubes are there?"
+    printed = call(capsys, "ask", picture, "--question", question, "--scene", true, *model)
+    answer = tiny_model.ask(picture, question, scene=Scene.load(true))
+    assert (printed.out, printed.err) == (f"{answer}\n", "")
+    printed = call(capsys, "ask", picture, "--question", question, "--scene", true, "--explain", *model)
+    explained = tiny_model.ask(picture, question, scene=Scene.load(true), explain=True)
+    assert printed.out == f"{explained.text}\n"
+    assert printed.err.splitlines()[0] == f"program: {explained.program}"
+
+
+def test_evaluate_and_score(tiny_run, tiny_data, tmp_path, capsys):
+    out = tmp_path / "new" / "metrics.json"
+    tasks = ("--tasks", "recognition", "qa", "--limit", "1")
+    printed = call(capsys, "evaluate", tiny_data, *tasks, "--checkpoint", tiny_run, "--out", out)
+    assert (printed.out, printed.err) == (f"{out}\n", "")
+    figures = json.loads(out.read_text())
+    assert list(figures) == ["seed", "num_scenes", "recognition", "qa", "seconds"]
+    assert list(figures["seconds"]) == ["recognize", "ask", "total"]
+    scored = json.loads(call(capsys, "score", tiny_data / "scenes", tiny_data).out)
+    assert scored["recognition"]["jaccard"] == 1.0
+    assert set(scored["recognition"]["jaccard_at"].values()) == {1.0}
+
+
+def test_info(tiny_run, tiny_model, capsys):
+    lines = call(capsys, "info", tiny_run).out.splitlines()
+    assert lines[0].split()[-1] == str(tiny_run)
+    vocabulary = tiny_model.sequences.vocabulary
+    assert f"vocabulary  {vocabulary.size} ids, digest {vocabulary.digest[:12]}" in lines
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == [span.name for span in vocabulary.spans]
+    assert {line.split()[0] for line in lines} >= {"decoder", "images", "weights", "lengths", "speed", "memory"}
+    text = call(capsys, "info", "kyvo-tiny").out
+    assert text.startswith("kyvo-tiny: ")
+    assert json.loads(text.partition("\n")[2])["trainer"]["max_steps"] == 20

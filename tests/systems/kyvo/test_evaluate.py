@@ -1,0 +1,94 @@
+"""The figures of a tiny model: their names, their agreement with the metrics, and what cannot be judged."""
+
+import json
+import shutil
+
+import pytest
+
+from trilingua.core.errors import ConfigError, InputError
+from trilingua.core.io import read_json, write_json
+from trilingua.data.clevr.files import ClevrFolder
+from trilingua.metrics.scene_match import score_scenes
+from trilingua.systems.kyvo.evaluate import EVALUATED_TASKS, evaluate_folder
+
+
+@pytest.fixture(scope="module")
+def figures(tiny_model, tiny_data):
+    return evaluate_folder(tiny_model, ClevrFolder(tiny_data), tuple(EVALUATED_TASKS), limit=2)
+
+
+def test_names_are_those_of_the_demos_summary_with_more_beneath(figures):
+    assert list(figures) == ["seed", "num_scenes", "recognition", "rendering", "editing", "qa", "seconds"]
+    assert (figures["seed"], figures["num_scenes"]) == (3, 2)
+    assert list(figures["seconds"]) == ["recognize", "render", "edit", "ask", "total"]
+    assert {"jaccard", "jaccard_at", "jaccard_optimal", "calibration"} <= set(figures["recognition"])
+    assert list(figures["recognition"]["jaccard_at"]) == ["0.05", "0.10", "0.15", "0.20", "0.25"]
+    assert {"ssim", "l2", "psnr", "cycle_jaccard"} <= set(figures["rendering"])
+    assert {"jaccard", "jaccard_at", "jaccard_by_type", "jaccard_unchanged", "picture"} <= set(figures["editing"])
+    assert {"accuracy", "by_type", "by_program"} <= set(figures["qa"])
+    json.dumps(figures, allow_nan=False)
+
+
+def test_figures_are_those_of_the_metrics(figures, tiny_model, tiny_data):
+    folder = ClevrFolder(tiny_data)
+    scenes = list(folder.scenes(2))
+    found = tiny_model.recognize([folder.image(scene.image_filename) for scene in scenes])
+    assert figures["recognition"]["jaccard"] == pytest.approx(score_scenes(found, scenes)["jaccard"])
+    names = {scene.image_filename for scene in scenes}
+    wanted = [item for item in folder.instructions() if item.image_filename in names]
+    unchanged = score_scenes([item.source_scene for item in wanted], [item.target_scene for item in wanted])
+    assert figures["editing"]["jaccard_unchanged"] == pytest.approx(unchanged["jaccard"])
+    assert set(figures["editing"]["jaccard_by_type"]) == {item.type for item in wanted}
+    asked = [item for item in folder.questions() if item.image_filename in names]
+    assert figures["qa"]["num_questions"] == len(asked)
+    texts, known = [item.question for item in asked], {scene.image_filename: scene for scene in scenes}
+    answers = tiny_model.ask(
+        [folder.image(item.image_filename) for item in asked],
+        texts,
+        scene=[known[item.image_filename] for item in asked],
+    )
+    right = sum(answer == item.answer for answer, item in zip(answers, asked, strict=True))
+    assert figures["qa"]["accuracy"] == pytest.approx(right / len(asked))
+
+
+def test_progress_sees_every_task(tiny_model, tiny_data):
+    seen = []
+
+    def progress(items, title):
+        seen.append((title, [len(item) for item in items]))
+        return items
+
+    evaluate_folder(tiny_model, ClevrFolder(tiny_data), ("recognition", "qa"), limit=1, progress=progress)
+    assert seen == [("recognition", [1]), ("qa", [3])]
+
+
+def test_targets_that_were_not_drawn_are_judged_by_their_scenes_alone(tiny_model, tiny_data, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(tiny_data, folder)
+    (path,) = folder.glob("*_instructions.json")
+    records = read_json(path)
+    for item in records["instructions"]:
+        item["target_image_filename"] = None
+    write_json(path, records)
+    editing = evaluate_folder(tiny_model, ClevrFolder(folder), ("editing",), limit=1)["editing"]
+    assert editing["picture"] is None
+    assert 0.0 <= editing["jaccard"] <= 1.0
+    for name, kind in (("instructions", "editing"), ("questions", "qa")):
+        (path,) = folder.glob(f"*_{name}.json")
+        path.unlink()
+        what = "instructions" if kind == "editing" else "questions with answers"
+        with pytest.raises(InputError) as caught:
+            evaluate_folder(tiny_model, ClevrFolder(folder), (kind,), limit=1)
+        assert str(caught.value) == f"{folder}: holds no {what}; make some with --{name}-per-scene"
+
+
+def test_wrong_requests_are_refused(tiny_model, tiny_data):
+    allowed = "recognition, rendering, editing, qa"
+    for tasks, limit, message in (
+        (("recognize",), None, f"tasks: 'recognize' is unknown; choose among {allowed}"),
+        ((), None, f"tasks: none is given; choose among {allowed}"),
+        (("qa",), 0, "limit: 0 is not allowed; expected at least 1"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            evaluate_folder(tiny_model, ClevrFolder(tiny_data), tasks, limit=limit)
+        assert str(caught.value) == message
