@@ -144,4 +144,5 @@ def _make_talkative(decoder: Decoder, tokenizers: Tokenizers) -> None:
     )
     start, end = tokenizers.vocabulary.marker("[OBJECT-START]"), sequences.borders["scene"][1]
     if start not in written.ids:
-        decoder.head.weight[[start, end]] = decoder.head.weight[[end, start]]
+        rows = next(decoder.head.parameters())
+        rows[[start, end]] = rows[[end, start]]
