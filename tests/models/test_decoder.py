@@ -118,6 +118,7 @@ def test_every_parameter_is_trained_and_bf16_stays_close(decoder: Decoder) -> No
 def test_head_text_rows_start_from_the_embedding(decoder: Decoder) -> None:
     decoder.init_from_text_embedding()
     assert torch.equal(decoder.head.weight[:40], decoder.embedding.text)
+    assert torch.equal(decoder.head.rows[:40], decoder.embedding.text)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,9 @@ def test_export_is_a_plain_llama(tmp_path: Path, scaling: Llama3Scaling | None) 
     decoder.embedding.set_codebook(torch.randn(16, 8))
     for layer in decoder.layers:
         torch.nn.init.normal_(layer.attention.qkv.weight, std=0.5)
+    for part in (decoder.embedding, decoder.head):  # no identity, no zeros: folding must show
+        assert part.number_matrix is not None
+        torch.nn.init.normal_(part.number_matrix, std=0.3)
     export_llama(decoder, tmp_path, start_id=1, stop_id=2, pad_id=0)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "config.json",

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from trilingua.core.errors import ConfigError
-from trilingua.nn.embeddings import UnifiedEmbedding, sinusoid_table
+from trilingua.nn.embeddings import UnifiedEmbedding, UnifiedHead, sinusoid_table
 
 
 def make(number_encoding: str = "learned+sinusoid") -> UnifiedEmbedding:
@@ -52,10 +52,45 @@ def test_forward_reads_the_table_and_spans_stand_in_order() -> None:
 
 def test_codebook_and_sinusoid_are_frozen_and_saved() -> None:
     embedding = make()
-    assert {name for name, _ in embedding.named_parameters()} == {"text", "markers", "numbers", "projector"}
+    assert {name for name, _ in embedding.named_parameters()} == {"text", "markers", "numbers", "number_matrix", "projector"}
     assert {"codebook", "number_sinusoid"} <= set(embedding.state_dict())
     embedding.table().sum().backward()
     assert embedding.projector.grad is not None
+
+
+def make_head(number_encoding: str) -> UnifiedHead:
+    torch.manual_seed(0)
+    return UnifiedHead(vocab_size=30, first_number=7, num_numbers=12, dim=16, number_encoding=number_encoding)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("number_encoding", ["learned+sinusoid", "sinusoid"])
+def test_numbers_leave_by_their_row_and_by_sines_and_cosines_through_the_matrix(number_encoding: str) -> None:
+    head = make_head(number_encoding)
+    assert head.number_matrix is not None
+    torch.testing.assert_close(head.weight, head.rows)  # the matrix starts at zero
+    torch.nn.init.normal_(head.number_matrix)
+    states = torch.randn(5, 16)
+    logits = head(states)
+    for index in range(30):
+        expected = states @ head.rows[index]
+        if 7 <= index < 19:
+            expected = expected + (states @ head.number_matrix) @ sinusoid_table(12, 16)[index - 7]
+        torch.testing.assert_close(logits[:, index], expected)
+
+
+def test_a_folded_head_gives_the_same_logits() -> None:
+    head = make_head("learned+sinusoid")
+    assert head.number_matrix is not None
+    torch.nn.init.normal_(head.number_matrix)
+    states = torch.randn(5, 16)
+    expected = head(states)
+    head.fold()
+    assert set(head.state_dict()) == {"rows"}
+    torch.testing.assert_close(head(states), expected)
+
+
+def test_learned_numbers_have_rows_alone() -> None:
+    assert set(make_head("learned").state_dict()) == {"rows"}
 
 
 def test_errors_name_the_value() -> None:

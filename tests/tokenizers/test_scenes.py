@@ -37,9 +37,9 @@ def ids_of(tiny_tokenizers):
     return read
 
 
-OBJECT = "[OBJECT-START] [SIZE] {} [COLOR] {} [MATERIAL] {} [SHAPE] {} [LOCATION] {} {} {} [OBJECT-END]"
-CUBE_LINE = OBJECT.format("large", "red", "metal", "cube", 0.5, -3, 0.7)
-BALL_LINE = OBJECT.format("small", "cyan", "rubber", "sphere", -1, 0, 0.35)
+OBJECT = "[OBJECT-START] [LOCATION] {} {} {} [SIZE] {} [COLOR] {} [MATERIAL] {} [SHAPE] {} [OBJECT-END]"
+CUBE_LINE = OBJECT.format(0.5, -3, 0.7, "large", "red", "metal", "cube")
+BALL_LINE = OBJECT.format(-1, 0, 0.35, "small", "cyan", "rubber", "sphere")
 
 
 def test_every_value_of_a_category_is_one_id_of_its_own(scenes):
@@ -49,7 +49,7 @@ def test_every_value_of_a_category_is_one_id_of_its_own(scenes):
         assert len(set(ids)) == len(ids)
 
 
-def test_a_scene_is_written_as_published_from_left_to_right(scenes, ids_of):
+def test_a_scene_is_written_from_left_to_right(scenes, ids_of):
     # Along (0.6563, 0.7545) the cube lies at -1.91 and the ball at -0.64.
     expected = ids_of(f"[SCENE-START] {CUBE_LINE} {BALL_LINE} [SCENE-END]")
     assert scenes.tokenize(Scene(objects=(CUBE, BALL))) == expected
@@ -112,29 +112,34 @@ def test_no_list_of_ids_raises(scenes, tiny_tokenizers, data):
         (f"[SCENE-START] red 0.5 {CUBE_LINE} [SIZE] {BALL_LINE} [SCENE-END]", 2, ["3 stray tokens outside of objects"]),
         (f"[SCENE-START] {CUBE_LINE} [SCENE-END] [SCENE-END]", 1, ["1 stray tokens outside of objects"]),
         (f"[SCENE-START] [OBJECT-START] [SIZE] {BALL_LINE} [SCENE-END]", 1, ["object 0: has no [OBJECT-END]"]),
-        (f"[SCENE-START] {CUBE_LINE} [OBJECT-START] [OBJECT-END] [SCENE-END]", 1, ["object 1: expected [SIZE]"]),
+        (f"[SCENE-START] {CUBE_LINE} [OBJECT-START] [OBJECT-END] [SCENE-END]", 1, ["object 1: expected [LOCATION]"]),
         (
-            f"[SCENE-START] {OBJECT.format('large', 'rubber', 'metal', 'cube', 0, 0, 0)} [SCENE-END]",
+            f"[SCENE-START] {OBJECT.format(0, 0, 0, 'large', 'rubber', 'metal', 'cube')} [SCENE-END]",
             0,
             ["object 0: [COLOR] has no known value"],
         ),
         (
-            f"[SCENE-START] {OBJECT.format('large', '', 'metal', 'cube', 0, 0, 0)} [SCENE-END]",
+            f"[SCENE-START] {OBJECT.format(0, 0, 0, 'large', '', 'metal', 'cube')} [SCENE-END]",
             0,
             ["object 0: [COLOR] has no known value"],
         ),
         (
-            f"[SCENE-START] {OBJECT.format('large', 'red', 'metal', 'cube', 0, 0, '')} [SCENE-END]",
+            f"[SCENE-START] {OBJECT.format(0, 0, '', 'large', 'red', 'metal', 'cube')} [SCENE-END]",
             0,
             ["object 0: [LOCATION] needs 3 numbers"],
         ),
         (
-            f"[SCENE-START] {OBJECT.format('large', 'red', 'metal', 'cube', 0, 'red', 0)} [SCENE-END]",
+            f"[SCENE-START] {OBJECT.format(0, 'red', 0, 'large', 'red', 'metal', 'cube')} [SCENE-END]",
             0,
             ["object 0: [LOCATION] needs 3 numbers"],
         ),
         (
-            f"[SCENE-START] {OBJECT.format('large', 'red', 'metal', 'cube', 0, 0, '0 0')} [SCENE-END]",
+            f"[SCENE-START] {OBJECT.format(0, 0, '0 0', 'large', 'red', 'metal', 'cube')} [SCENE-END]",
+            0,
+            ["object 0: expected [SIZE]"],
+        ),
+        (
+            f"[SCENE-START] {OBJECT.format(0, 0, 0, 'large', 'red', 'metal', 'cube 0')} [SCENE-END]",
             0,
             ["object 0: has more than its attributes"],
         ),

@@ -12,8 +12,8 @@ from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, ce
 
 CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(1.0, 0.0, 0.7))
 BALL = SceneObject(size="small", color="cyan", material="rubber", shape="sphere", location=(-1.0, 0.0, 0.35))
-CUBE_LINE = "[OBJECT-START] [SIZE] [COLOR] [MATERIAL] [SHAPE] [LOCATION] 1 0 0.7 [OBJECT-END]"
-BALL_LINE = "[OBJECT-START] [SIZE] [COLOR] [MATERIAL] [SHAPE] [LOCATION] -1 0 0.35 [OBJECT-END]"
+CUBE_LINE = "[OBJECT-START] [LOCATION] 1 0 0.7 [SIZE] [COLOR] [MATERIAL] [SHAPE] [OBJECT-END]"
+BALL_LINE = "[OBJECT-START] [LOCATION] -1 0 0.35 [SIZE] [COLOR] [MATERIAL] [SHAPE] [OBJECT-END]"
 SCENE_LINE = f"[SCENE-START] {BALL_LINE} {CUBE_LINE} [SCENE-END]"
 EDITED_LINE = f"[SCENE-START] {CUBE_LINE} {BALL_LINE} [SCENE-END]"
 RASTER = [10, 11, 12, 13, 20, 21, 22, 23, 30, 31, 32, 33, 40, 41, 42, 43]

@@ -67,7 +67,8 @@ def arrange_for_decoding(decoder: Decoder, *, precision: Precision = "exact") ->
             training does, and falls back to "exact" where the CPU has no such kernels.
     """
     arranged = copy.deepcopy(decoder).eval().requires_grad_(False)
-    if arranged.head.weight.device.type != "cpu":
+    arranged.head.fold()
+    if arranged.head.rows.device.type != "cpu":
         return arranged
     for layer in arranged.layers:
         assert isinstance(layer, DecoderLayer)
@@ -80,7 +81,7 @@ def arrange_for_decoding(decoder: Decoder, *, precision: Precision = "exact") ->
                     setattr(part, name, TwoLayoutLinear(module.weight))
                 else:
                     module.weight = nn.Parameter(column_major(module.weight), requires_grad=False)
-    arranged.head.weight = nn.Parameter(column_major(arranged.head.weight), requires_grad=False)
+    arranged.head.rows = nn.Parameter(column_major(arranged.head.rows), requires_grad=False)
     return arranged
 
 

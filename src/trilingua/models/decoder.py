@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from trilingua.core.errors import ConfigError
 from trilingua.nn.attention import Attention, AttentionPlan, plan_attention
 from trilingua.nn.caches import ChunkPlan, KVCache
-from trilingua.nn.embeddings import NumberEncoding, UnifiedEmbedding
+from trilingua.nn.embeddings import NumberEncoding, UnifiedEmbedding, UnifiedHead
 from trilingua.nn.mlps import SwiGLU
 from trilingua.nn.norms import RMSNorm
 from trilingua.nn.rope import Llama3Scaling, RotaryEmbedding
@@ -54,7 +54,8 @@ class DecoderConfig:
     norm_eps: float = 1e-5
     """Added to the mean square in every norm."""
     number_encoding: NumberEncoding = "learned+sinusoid"
-    """How numbers embed: a learned table, a fixed sine-cosine table by index, or their sum. Source: Kyvo, section 3."""
+    """How numbers enter and leave: by learned rows, by sines and cosines of their index, or by their sum.
+    Source: Kyvo, section 3, for those that enter."""
     max_positions: int = 2048
     """Longest sequence that decoding and export promise, in tokens; training may not exceed it."""
     embedding_std: float = 0.02
@@ -135,7 +136,13 @@ class Decoder(nn.Module):
         )
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
         self.norm = RMSNorm(config.dim, eps=config.norm_eps)
-        self.head = nn.Linear(config.dim, config.vocab_size, bias=False)
+        self.head = UnifiedHead(
+            vocab_size=config.vocab_size,
+            first_number=config.num_text + config.num_markers,
+            num_numbers=config.num_numbers,
+            dim=config.dim,
+            number_encoding=config.number_encoding,
+        )
         self.rotary = RotaryEmbedding(config.head_dim, theta=config.rope_theta, scaling=config.rope_scaling)
         self._initialise()
 
@@ -151,7 +158,7 @@ class Decoder(nn.Module):
     @torch.no_grad()
     def init_from_text_embedding(self) -> None:
         """Copy the text embedding into the head's text rows, so that new text starts where the backbone's ends."""
-        self.head.weight[: self.config.num_text] = self.embedding.text
+        self.head.rows[: self.config.num_text] = self.embedding.text
 
     def hidden(
         self,
@@ -217,7 +224,7 @@ class Decoder(nn.Module):
 
     def make_cache(self, batch: int, max_len: int, *, dtype: torch.dtype | None = None) -> KVCache:
         """Return an empty cache for `batch` rows of at most `max_len` tokens, on this model's device."""
-        config, weight = self.config, self.head.weight
+        config, weight = self.config, self.head.rows
         return KVCache(
             num_layers=config.num_layers,
             batch=batch,

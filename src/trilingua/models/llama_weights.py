@@ -132,7 +132,7 @@ def load_llama(
         decoder.embedding.text.copy_(embedding)
         if "lm_head.weight" in tensors:
             embedding = _read(tensors, "lm_head.weight", (config.num_text, config.dim))
-        decoder.head.weight[: config.num_text].copy_(embedding)
+        decoder.head.rows[: config.num_text].copy_(embedding)
         decoder.norm.weight.copy_(_read(tensors, "model.norm.weight", (config.dim,)))
         for ours, peers, parameter in _layer_parameters(decoder):
             rows = _rows(decoder.config, ours) or (parameter.shape[0],)
@@ -153,7 +153,7 @@ def to_llama_state(decoder: Decoder) -> tuple[dict[str, Any], dict[str, Tensor]]
         scaling = asdict(config.rope_scaling)
         scaling["original_max_position_embeddings"] = scaling.pop("original_max_positions")
         rope |= {"rope_type": "llama3", **scaling}
-    dtype = str(decoder.head.weight.dtype).removeprefix("torch.")
+    dtype = str(decoder.head.rows.dtype).removeprefix("torch.")
     fields = {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",

@@ -1,4 +1,4 @@
-"""One embedding table for a vocabulary of several kinds of tokens.
+"""One embedding table and one output head for a vocabulary of several kinds of tokens.
 
 Ids lie in spans in the order text, markers, numbers, image codes. Only the four counts are known
 here: what an id means is the vocabulary's business.
@@ -34,7 +34,9 @@ class UnifiedEmbedding(nn.Module):
     that they cannot disagree.
 
     Differs: the published code draws markers and numbers from N(0, 1) and adds sines and cosines of
-    that size, far above Llama's embedding scale (about 0.02); here every kind of row starts at `std`.
+    that size, far above Llama's embedding scale (about 0.02); here every kind of row starts at `std`. And
+    sines and cosines go through a learned matrix that starts as the identity: it learns from every number,
+    a row only from its own.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class UnifiedEmbedding(nn.Module):
         fixed = sinusoid_table(num_numbers, dim) * (part * math.sqrt(2)) if "sinusoid" in number_encoding else None
         self.register_buffer("number_sinusoid", fixed)
         self.number_sinusoid: Tensor | None
+        self.number_matrix = nn.Parameter(torch.eye(dim)) if fixed is not None else None
         self.register_buffer("codebook", torch.zeros(num_image_codes, image_code_dim))
         self.codebook: Tensor
         self.projector = nn.Parameter(torch.randn(dim, image_code_dim) * (std / math.sqrt(max(image_code_dim, 1))))
@@ -84,11 +87,12 @@ class UnifiedEmbedding(nn.Module):
 
     def table(self) -> Float[Tensor, "vocab dim"]:
         """Return the embedding of every id, in id order."""
-        numbers: Tensor | None = self.numbers
-        if self.number_sinusoid is not None:
-            numbers = self.number_sinusoid if numbers is None else numbers + self.number_sinusoid
-        assert numbers is not None
         with torch.autocast(self.text.device.type, enabled=False):
+            numbers: Tensor | None = self.numbers
+            if self.number_sinusoid is not None and self.number_matrix is not None:
+                smooth = functional.linear(self.number_sinusoid, self.number_matrix)
+                numbers = smooth if numbers is None else numbers + smooth
+            assert numbers is not None
             parts = [self.text, self.markers, numbers]
             if self.codebook.shape[0]:
                 parts.append(functional.linear(self.codebook, self.projector))
@@ -99,3 +103,46 @@ class UnifiedEmbedding(nn.Module):
     ) -> Float[Tensor, "batch seq dim"]:
         """Return each id's row; `table` is an earlier `table()`, for callers that fold once and read often."""
         return functional.embedding(ids, self.table() if table is None else table)
+
+
+class UnifiedHead(nn.Module):
+    """The output head: a row for each id, and for numbers also sines and cosines of their index through a matrix.
+
+    The rows alone learn each number from its own occurrences. The matrix learns from all of them what is near
+    what, so that a place which the states know roughly is written roughly right long before the rows are sharp.
+
+    Differs: the published head has rows alone, drawn at random.
+    """
+
+    def __init__(
+        self, *, vocab_size: int, first_number: int, num_numbers: int, dim: int, number_encoding: NumberEncoding
+    ) -> None:
+        """Args: first_number: id of the first number; number_encoding: with "learned", numbers have rows alone."""
+        super().__init__()
+        self.rows = nn.Parameter(torch.randn(vocab_size, dim) * 0.02)
+        self.numbers = slice(first_number, first_number + num_numbers)
+        smooth = num_numbers > 0 and "sinusoid" in number_encoding
+        table = sinusoid_table(num_numbers, dim) if smooth else None
+        self.register_buffer("number_sinusoid", table, persistent=False)
+        self.number_sinusoid: Tensor | None
+        self.number_matrix = nn.Parameter(torch.zeros(dim, dim)) if smooth else None
+
+    @property
+    def weight(self) -> Float[Tensor, "vocab dim"]:
+        """The whole head as one matrix."""
+        if self.number_sinusoid is None or self.number_matrix is None:
+            return self.rows
+        with torch.autocast(self.rows.device.type, enabled=False):
+            smooth = functional.linear(self.number_sinusoid, self.number_matrix)
+            before, numbers, after = self.rows.tensor_split((self.numbers.start, self.numbers.stop))
+            return torch.cat((before, numbers + smooth, after))
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Turn into a head of rows alone that gives the same logits; it is for decoding, not to be trained or saved."""
+        self.rows = nn.Parameter(self.weight, requires_grad=False)
+        self.number_sinusoid = self.number_matrix = None
+
+    def forward(self, states: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows vocab"]:
+        """Return the logits of every id."""
+        return functional.linear(states, self.weight)

@@ -66,13 +66,18 @@ class Schema:
 CLEVR = Schema(
     name="clevr",
     attributes=(
+        Numbers(name="location", count=3, low=-3.0, high=3.0, unit="metre", json_name="3d_coords"),
         Category(name="size", values=("small", "large")),
         Category(name="color", values=("gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow")),
         Category(name="material", values=("rubber", "metal")),
         Category(name="shape", values=("cube", "sphere", "cylinder")),
-        Numbers(name="location", count=3, low=-3.0, high=3.0, unit="metre", json_name="3d_coords"),
     ),
     max_objects=10,
     order_direction=(0.6563, 0.7545, 0.0),
 )
-"""CLEVR's objects, in the order of Kyvo's serialisation. Source: Kyvo, appendix B; CLEVR, section 3."""
+"""CLEVR's objects. Source: Kyvo, appendix B; CLEVR, section 3.
+
+Differs: the location comes first, where Kyvo writes it last. It names the object: once it is written, its attributes
+are found at that place in the picture or behind those numbers in a given scene, while two objects may share all
+their attributes.
+"""

@@ -16,7 +16,10 @@ from trilingua.systems.kyvo.train import train_decoder
 transformers = pytest.importorskip("transformers")
 
 MATRICES = ("attention.qkv", "attention.output", "mlp.gate_up", "mlp.down")
-NEW = {"decoder.embedding.markers", "decoder.embedding.numbers", "decoder.embedding.projector", "decoder.head.weight"}
+NEW = {
+    *(f"decoder.embedding.{name}" for name in ("markers", "numbers", "number_matrix", "projector")),
+    *(f"decoder.head.{name}" for name in ("rows", "number_matrix")),
+}
 PROBE = {"probe.output.weight", "probe.output.bias"}
 
 

@@ -94,7 +94,15 @@ def kyvo_clevr() -> KyvoConfig:
     """Two cores, one hour and more: the shipped decoder, one model for all tasks."""
     return KyvoConfig(
         decoder=DecoderConfig(
-            num_text=1, dim=256, num_layers=6, num_heads=4, num_kv_heads=4, head_dim=64, hidden_dim=768
+            num_text=1,
+            dim=256,
+            num_layers=6,
+            num_heads=4,
+            num_kv_heads=4,
+            head_dim=64,
+            hidden_dim=768,
+            # One of the rotary wavelengths is 16 tokens, a row of the picture: cells of a column are in phase.
+            rope_theta=21_375.0,
         ),
         probe_layer=4,
         # A scene gives one row of about 800 tokens; a drawn picture has 256 tokens to an answer's three, so that
@@ -108,7 +116,7 @@ def kyvo_clevr() -> KyvoConfig:
         ),
         trainer=TrainerConfig(
             max_steps=5000,
-            learning_rate=3e-3,
+            learning_rate=1.5e-3,
             warmup_steps=100,
             schedule="wsd",
             optimizer="muon",
