@@ -169,11 +169,11 @@ def test_an_edited_scene_repeats_the_tokens_of_what_stays(
     tiny_data: Path, tiny_shards: Path, tiny_tokenizers: Tokenizers
 ) -> None:
     sequences = tiny_tokenizers.sequences
-    border = tiny_tokenizers.vocabulary.marker("[OBJECT-START]")
+    borders = {tiny_tokenizers.vocabulary.marker(f"[OBJECT-{number}]") for number in range(1, 11)}
 
     def objects(ids: tuple[int, ...]) -> list[tuple[int, ...]]:
-        starts = [place for place, token in enumerate(ids) if token == border]
-        return [ids[start:stop] for start, stop in zip(starts, [*starts[1:], len(ids) - 1], strict=True)]
+        starts = [place for place, token in enumerate(ids) if token in borders]
+        return [ids[start + 1 : stop] for start, stop in zip(starts, [*starts[1:], len(ids) - 1], strict=True)]
 
     shards = Shards(tiny_shards, sequences.vocabulary)
     edits = [(shards[index], edit) for index in range(len(shards)) for edit in shards[index].edits]

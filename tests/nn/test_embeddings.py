@@ -52,7 +52,13 @@ def test_forward_reads_the_table_and_spans_stand_in_order() -> None:
 
 def test_codebook_and_sinusoid_are_frozen_and_saved() -> None:
     embedding = make()
-    assert {name for name, _ in embedding.named_parameters()} == {"text", "markers", "numbers", "number_matrix", "projector"}
+    assert {name for name, _ in embedding.named_parameters()} == {
+        "text",
+        "markers",
+        "numbers",
+        "number_matrix",
+        "projector",
+    }
     assert {"codebook", "number_sinusoid"} <= set(embedding.state_dict())
     embedding.table().sum().backward()
     assert embedding.projector.grad is not None

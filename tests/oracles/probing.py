@@ -3,19 +3,20 @@
 import torch
 
 
-def cells_of(sequences, records, image_start):
+def cells_of(sequences, records, vocabulary):
     """Return (row, place, record, cell) for each cell of each record's given picture, in its first row that has one.
 
     Args:
         sequences: the ids of each row.
         records: the record of each row.
-        image_start: the marker before a picture.
+        vocabulary: tells which ids are codes.
     """
     found, seen = [], []
     for row, (ids, record) in enumerate(zip(sequences, records, strict=True)):
-        if ids[1] == image_start and not any(record is other for other in seen):
+        if ids[1] == vocabulary.marker("[IMAGE-START]") and not any(record is other for other in seen):
             seen.append(record)
-            found += [(row, 2 + cell, record, cell) for cell in range(len(record.image))]
+            codes = [place for place, index in enumerate(ids) if vocabulary.kind(index) == "image"]
+            found += [(row, codes[cell], record, cell) for cell in range(len(record.image))]
     return found
 
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.oracles.random_scenes import scene_objects
 
+from trilingua.core.errors import InputError
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.scenes.schema import CLEVR, Category
 
@@ -37,9 +38,9 @@ def ids_of(tiny_tokenizers):
     return read
 
 
-OBJECT = "[OBJECT-START] [LOCATION] {} {} {} [SIZE] {} [COLOR] {} [MATERIAL] {} [SHAPE] {} [OBJECT-END]"
-CUBE_LINE = OBJECT.format(0.5, -3, 0.7, "large", "red", "metal", "cube")
-BALL_LINE = OBJECT.format(-1, 0, 0.35, "small", "cyan", "rubber", "sphere")
+OBJECT = "[OBJECT-{}] [LOCATION] {} {} {} [SIZE] {} [COLOR] {} [MATERIAL] {} [SHAPE] {} [OBJECT-END]"
+CUBE_LINE = OBJECT.format(1, 0.5, -3, 0.7, "large", "red", "metal", "cube")
+BALL_LINE = OBJECT.format(2, -1, 0, 0.35, "small", "cyan", "rubber", "sphere")
 
 
 def test_every_value_of_a_category_is_one_id_of_its_own(scenes):
@@ -55,7 +56,8 @@ def test_a_scene_is_written_from_left_to_right(scenes, ids_of):
     assert scenes.tokenize(Scene(objects=(CUBE, BALL))) == expected
     assert scenes.tokenize(Scene(objects=(BALL, CUBE))) == expected
     assert len(expected) == 2 * 14 + 2
-    as_listed = ids_of(f"[SCENE-START] {BALL_LINE} {CUBE_LINE} [SCENE-END]")
+    swapped = (BALL_LINE.replace("[OBJECT-2]", "[OBJECT-1]"), CUBE_LINE.replace("[OBJECT-1]", "[OBJECT-2]"))
+    as_listed = ids_of(f"[SCENE-START] {swapped[0]} {swapped[1]} [SCENE-END]")
     assert scenes.tokenize(Scene(objects=(BALL, CUBE)), sort=False) == as_listed
     assert scenes.tokenize(Scene(objects=())) == ids_of("[SCENE-START] [SCENE-END]")
 
@@ -73,7 +75,7 @@ def test_what_is_written_is_read_within_half_a_bin_and_in_canonical_order(scenes
         assert [getattr(found, name) for name in FIELDS] == [getattr(item, name) for name in FIELDS]
         assert max(abs(a - b) for a, b in zip(found.location, item.location, strict=True)) <= 0.025 + 1e-9
         alone = scenes.tokenize(Scene(objects=(found,)))
-        assert ids[start:stop] == alone[1:-1]
+        assert ids[start + 1 : stop] == alone[2:-1]
     assert scenes.tokenize(parsed.scene, sort=False) == ids
 
 
@@ -91,7 +93,7 @@ def test_ids_without_a_problem_are_exactly_those_of_a_scene(scenes, tiny_tokeniz
     parsed = scenes.detokenize(ids)
     assert (not parsed.problems) == (scenes.tokenize(parsed.scene, sort=False) == ids)
     for item, (start, stop) in zip(parsed.scene.objects, parsed.spans, strict=True):
-        assert scenes.tokenize(Scene(objects=(item,)))[1:-1] == ids[start:stop]
+        assert scenes.tokenize(Scene(objects=(item,)))[2:-1] == ids[start + 1 : stop]
 
 
 @given(data=st.data())
@@ -111,35 +113,36 @@ def test_no_list_of_ids_raises(scenes, tiny_tokenizers, data):
         (f"[SCENE-START] {CUBE_LINE}", 1, ["the scene does not close with [SCENE-END]"]),
         (f"[SCENE-START] red 0.5 {CUBE_LINE} [SIZE] {BALL_LINE} [SCENE-END]", 2, ["3 stray tokens outside of objects"]),
         (f"[SCENE-START] {CUBE_LINE} [SCENE-END] [SCENE-END]", 1, ["1 stray tokens outside of objects"]),
-        (f"[SCENE-START] [OBJECT-START] [SIZE] {BALL_LINE} [SCENE-END]", 1, ["object 0: has no [OBJECT-END]"]),
-        (f"[SCENE-START] {CUBE_LINE} [OBJECT-START] [OBJECT-END] [SCENE-END]", 1, ["object 1: expected [LOCATION]"]),
+        (f"[SCENE-START] [OBJECT-1] [SIZE] {BALL_LINE} [SCENE-END]", 1, ["object 0: has no [OBJECT-END]"]),
+        (f"[SCENE-START] {BALL_LINE} [SCENE-END]", 1, ["object 0: opens with [OBJECT-2]"]),
+        (f"[SCENE-START] {CUBE_LINE} [OBJECT-2] [OBJECT-END] [SCENE-END]", 1, ["object 1: expected [LOCATION]"]),
         (
-            f"[SCENE-START] {OBJECT.format(0, 0, 0, 'large', 'rubber', 'metal', 'cube')} [SCENE-END]",
+            f"[SCENE-START] {OBJECT.format(1, 0, 0, 0, 'large', 'rubber', 'metal', 'cube')} [SCENE-END]",
             0,
             ["object 0: [COLOR] has no known value"],
         ),
         (
-            f"[SCENE-START] {OBJECT.format(0, 0, 0, 'large', '', 'metal', 'cube')} [SCENE-END]",
+            f"[SCENE-START] {OBJECT.format(1, 0, 0, 0, 'large', '', 'metal', 'cube')} [SCENE-END]",
             0,
             ["object 0: [COLOR] has no known value"],
         ),
         (
-            f"[SCENE-START] {OBJECT.format(0, 0, '', 'large', 'red', 'metal', 'cube')} [SCENE-END]",
+            f"[SCENE-START] {OBJECT.format(1, 0, 0, '', 'large', 'red', 'metal', 'cube')} [SCENE-END]",
             0,
             ["object 0: [LOCATION] needs 3 numbers"],
         ),
         (
-            f"[SCENE-START] {OBJECT.format(0, 'red', 0, 'large', 'red', 'metal', 'cube')} [SCENE-END]",
+            f"[SCENE-START] {OBJECT.format(1, 0, 'red', 0, 'large', 'red', 'metal', 'cube')} [SCENE-END]",
             0,
             ["object 0: [LOCATION] needs 3 numbers"],
         ),
         (
-            f"[SCENE-START] {OBJECT.format(0, 0, '0 0', 'large', 'red', 'metal', 'cube')} [SCENE-END]",
+            f"[SCENE-START] {OBJECT.format(1, 0, 0, '0 0', 'large', 'red', 'metal', 'cube')} [SCENE-END]",
             0,
             ["object 0: expected [SIZE]"],
         ),
         (
-            f"[SCENE-START] {OBJECT.format(0, 0, 0, 'large', 'red', 'metal', 'cube 0')} [SCENE-END]",
+            f"[SCENE-START] {OBJECT.format(1, 0, 0, 0, 'large', 'red', 'metal', 'cube 0')} [SCENE-END]",
             0,
             ["object 0: has more than its attributes"],
         ),
@@ -173,3 +176,9 @@ def test_values_of_several_ids_are_read_whole(tiny_tokenizers):
         item = SceneObject(size="large", color=color, material="metal", shape="cube", location=(0.5, 1.0, 0.7))
         parsed = scenes.detokenize(scenes.tokenize(Scene(objects=(item,))))
         assert (parsed.scene.objects, parsed.problems) == ((item,), ())
+
+
+def test_more_objects_than_the_schema_has_are_refused(scenes):
+    with pytest.raises(InputError) as error:
+        scenes.tokenize(Scene(objects=(CUBE,) * 11))
+    assert str(error.value) == "scene: has 11 objects; expected at most 10"

@@ -8,19 +8,25 @@ from tests.oracles.random_scenes import scene_objects
 
 from trilingua.core.errors import VocabularyError
 from trilingua.scenes.scene import Scene, SceneObject
-from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, centre_out_order
+from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, centre_out_order, count_places
+from trilingua.tokenizers.vocabulary import Vocabulary, structural_markers
 
 CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(1.0, 0.0, 0.7))
 BALL = SceneObject(size="small", color="cyan", material="rubber", shape="sphere", location=(-1.0, 0.0, 0.35))
-CUBE_LINE = "[OBJECT-START] [LOCATION] 1 0 0.7 [SIZE] [COLOR] [MATERIAL] [SHAPE] [OBJECT-END]"
-BALL_LINE = "[OBJECT-START] [LOCATION] -1 0 0.35 [SIZE] [COLOR] [MATERIAL] [SHAPE] [OBJECT-END]"
-SCENE_LINE = f"[SCENE-START] {BALL_LINE} {CUBE_LINE} [SCENE-END]"
-EDITED_LINE = f"[SCENE-START] {CUBE_LINE} {BALL_LINE} [SCENE-END]"
+CUBE_LINE = "[OBJECT-{}] [LOCATION] 1 0 0.7 [SIZE] [COLOR] [MATERIAL] [SHAPE] [OBJECT-END]"
+BALL_LINE = "[OBJECT-{}] [LOCATION] -1 0 0.35 [SIZE] [COLOR] [MATERIAL] [SHAPE] [OBJECT-END]"
+SCENE_LINE = f"[SCENE-START] {BALL_LINE.format(1)} {CUBE_LINE.format(2)} [SCENE-END]"
+EDITED_LINE = f"[SCENE-START] {CUBE_LINE.format(1)} {BALL_LINE.format(2)} [SCENE-END]"
 RASTER = [10, 11, 12, 13, 20, 21, 22, 23, 30, 31, 32, 33, 40, 41, 42, 43]
-IMAGE_LINE = f"[IMAGE-START] {' '.join(f'image:{code}' for code in RASTER)} [IMAGE-END]"
+IMAGE_LINE = (
+    "[IMAGE-START] [PLACE-1] image:10 image:11 image:12 image:13 [PLACE-2] image:20 image:21 image:22 image:23 "
+    "[PLACE-3] image:30 image:31 image:32 image:33 [PLACE-4] image:40 image:41 image:42 image:43 [IMAGE-END]"
+)
 # From position 6 = 8 - 2, a step to the left before each step to the right.
-OUTWARDS = [22, 21, 23, 20, 30, 13, 31, 12, 32, 11, 33, 10, 40, 41, 42, 43]
-OUTWARDS_LINE = f"[IMAGE-START] {' '.join(f'image:{code}' for code in OUTWARDS)} [IMAGE-END]"
+OUTWARDS_LINE = (
+    "[IMAGE-START] [PLACE-1] image:22 image:21 image:23 image:20 [PLACE-2] image:30 image:13 image:31 image:12 "
+    "[PLACE-3] image:32 image:11 image:33 image:10 [PLACE-4] image:40 image:41 image:42 image:43 [IMAGE-END]"
+)
 VALUES = {
     "image": RASTER,
     "scene": Scene(objects=(CUBE, BALL)),
@@ -53,7 +59,7 @@ def sequences(tiny_tokenizers):
 
 
 def readable(sequences, ids):
-    """A line with each run of text between angle brackets; the values of attributes, always after a space, are left out."""
+    """A line with each run of text between angle brackets; attribute values, always after a space, are left out."""
     words, run = [], []
     for index in [*ids, sequences.vocabulary.end_id]:
         if sequences.vocabulary.kind(index) == "text":
@@ -105,7 +111,7 @@ def test_a_prediction_is_read_back(sequences, name, with_end):
     for scene, spans in parsed.object_spans.items():
         for item, (start, stop) in zip(expected[scene].objects, spans, strict=True):
             alone = sequences.scenes.tokenize(Scene(objects=(item,)))
-            assert ids[start:stop] == alone[1:-1]
+            assert ids[start + 1 : stop] == alone[2:-1]
 
 
 @pytest.mark.parametrize(
@@ -122,6 +128,16 @@ def test_a_prediction_is_read_back(sequences, name, with_end):
             "rendering",
             OUTWARDS_LINE.replace("image:10", "red"),
             ["image: 1 stray tokens inside it", "image: has 15 image codes, a picture has 16"],
+        ),
+        (
+            "rendering",
+            OUTWARDS_LINE.replace("[PLACE-2]", "[PLACE-3]"),
+            ["image: its places are not marked as they should be"],
+        ),
+        (
+            "rendering",
+            OUTWARDS_LINE.replace(" [PLACE-4]", ""),
+            ["image: its places are not marked as they should be"],
         ),
         (
             "recognition",
@@ -194,6 +210,31 @@ def test_no_list_of_ids_raises(sequences, name, data):
         assert parsed.problems
 
 
+@pytest.mark.parametrize(("codes", "every"), [(16, 4), (9, 4), (9, 2), (5, 9), (9, 0)])
+def test_places_stand_before_every_few_codes(tiny_tokenizers, codes, every):
+    num_places = count_places(codes, every)
+    vocabulary = Vocabulary(
+        text_size=tiny_tokenizers.sequences.text.size,
+        text_digest="",
+        markers=structural_markers(tiny_tokenizers.schema, num_places=num_places),
+        num_image_codes=64,
+    )
+    text = tiny_tokenizers.sequences.text
+    sequences = SequenceTokenizer(
+        tiny_tokenizers.schema, vocabulary, text, codes_per_image=codes, codes_per_place=every
+    )
+    ids = sequences.segment(Segment(kind="image", name="image"), list(range(codes)))
+    names = [vocabulary.describe(index) for index in ids[1:-1]]
+    expected = []
+    for code in range(codes):
+        if every and code % every == 0:
+            expected.append(f"[PLACE-{code // every + 1}]")
+        expected.append(f"image:{code}")
+    assert names == expected
+    first = vocabulary.span("image").start
+    assert [ids[place] - first for place in sequences.code_positions] == list(range(codes))
+
+
 def test_a_code_of_another_image_tokenizer_is_refused(sequences):
     with pytest.raises(VocabularyError) as error:
         sequences.segment(Segment(kind="image", name="image"), [3, 64])
@@ -211,3 +252,4 @@ def test_the_pictures_of_a_run_have_the_codes_of_its_image_tokenizer(tiny_tokeni
     segment = Segment(kind="image", name="image", centre_out=True)
     ids = other.segment(segment, list(range(9)))
     assert other.parse(TASKS["rendering"], ids).values == {"image": list(range(9))}
+    assert len(ids) == 9 + 2  # no places

@@ -170,4 +170,5 @@ def test_an_impossible_vocabulary_is_refused(fields, message):
 def test_a_schema_needs_a_marker_for_each_attribute():
     markers = structural_markers(CLEVR)
     assert len(set(markers)) == len(markers)
-    assert {"[SIZE]", "[COLOR]", "[MATERIAL]", "[SHAPE]", "[LOCATION]"} < set(markers)
+    assert {"[SIZE]", "[COLOR]", "[MATERIAL]", "[SHAPE]", "[LOCATION]", "[OBJECT-1]", "[OBJECT-10]"} < set(markers)
+    assert structural_markers(CLEVR, num_places=2) == (*markers, "[PLACE-1]", "[PLACE-2]")

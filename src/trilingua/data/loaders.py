@@ -108,8 +108,11 @@ class SequenceBuilder:
         scale = self.config.task_weights.get(task.name, 1.0)
         for segment in task.predicted:
             piece = self._piece(segment, record, pieces)
-            emphasis = [self.config.first_codes_weight] * self.config.first_codes if segment.kind == "image" else []
-            weights += [scale * w for w in [1.0, *emphasis, *[1.0] * len(piece)][: len(piece)]]
+            emphasis = [1.0] * len(piece)
+            if segment.kind == "image":
+                for position in self.sequences.code_positions[: min(self.config.first_codes, len(piece) - 2)]:
+                    emphasis[position] = self.config.first_codes_weight
+            weights += [scale * weight for weight in emphasis]
             predicted += piece
             if segment.name == last_segment:
                 break
@@ -240,22 +243,22 @@ class PackedStream:
             used[row] += len(tree.ids)
             number += 1
         packed = pack(rows, config.row_length, self._builder.sequences.vocabulary.begin_id)
-        first_codes = torch.tensor([start for start, _ in pictures], dtype=torch.int64)
+        starts = torch.tensor([start for start, _ in pictures], dtype=torch.int64)
         # Stacked behind one record that is cut off again: it gives a batch without given pictures its shape.
         classes = np.stack([record.cell_classes, *(known.cell_classes for _, known in pictures)])[1:]
         values = np.stack([record.cell_values, *(known.cell_values for _, known in pictures)])[1:].astype(np.float32)
         batch = KyvoBatch(
             packed,
-            first_codes[:, None] + torch.arange(len(record.image)),
+            starts[:, None] + torch.tensor(self._builder.sequences.code_positions),
             torch.from_numpy(classes),
             torch.from_numpy(values),
         )
         return batch, number
 
     def _picture_start(self, tree: Tree) -> int | None:
-        """Return where the first code of the given picture lies in a tree, or None if no sequence is given one."""
+        """Return where the given picture's segment starts in a tree, or None if no sequence is given one."""
         start_id = self._builder.sequences.borders["image"][0]
         for node, parent in enumerate(tree.parents):
             if parent == 0 and tree.ids[tree.starts[node]] == start_id:
-                return tree.starts[node] + 1
+                return tree.starts[node]
         return None

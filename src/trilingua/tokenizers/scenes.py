@@ -1,17 +1,20 @@
 """Scenes to ids and back, as the schema says.
 
-An object is a marker and a value for each attribute; a category's value is text after a space (one id in
-every tokenizer that we use), a number is one id of the number grid. Reading never raises: what a model
-wrote becomes the objects that are whole, and a list of what was wrong with the others.
+An object opens with its number in the scene; then come a marker and a value for each attribute. A category's value
+is text after a space (one id in every tokenizer that we use), a number is one id of the number grid. Reading never
+raises: what a model wrote becomes the objects that are whole, and a list of what was wrong with the others.
 
 Source: Kyvo, section 3.1 and appendix B (the order of attributes and the markers).
 Differs: objects are written from left to right as the reference camera sees them, so that a picture has
-one right sequence; the published data keep the generator's random order.
+one right sequence; the published data keep the generator's random order. An object opens with a marker of its
+number, which the same object of an edited scene mostly shares, so that copying it is following equal markers;
+the published marker is the same for all.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from trilingua.core.errors import InputError
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.scenes.schema import Category, Schema
 from trilingua.tokenizers.text import TextTokenizer
@@ -57,6 +60,7 @@ class SceneTokenizer:
             }
             for category in schema.categories
         }
+        self._starts = [vocabulary.marker(f"[OBJECT-{number}]") for number in range(1, schema.max_objects + 1)]
         self._values = {name: {ids: value for value, ids in values.items()} for name, values in self.value_ids.items()}
 
     def tokenize(self, scene: Scene, *, sort: bool = True) -> list[int]:
@@ -65,12 +69,18 @@ class SceneTokenizer:
         Args:
             scene: what to write; each number goes to its nearest bin.
             sort: write the objects in canonical order; otherwise as they are listed.
+
+        Raises:
+            InputError: more objects than the schema has.
         """
+        if len(scene.objects) > len(self._starts):
+            raise InputError(f"scene: has {len(scene.objects)} objects; expected at most {len(self._starts)}")
         marker = self.vocabulary.marker
         ids = [marker("[SCENE-START]")]
-        for index in canonical_order(scene, self.schema) if sort else range(len(scene.objects)):
+        order = canonical_order(scene, self.schema) if sort else range(len(scene.objects))
+        for start, index in zip(self._starts, order, strict=False):
             item = scene.objects[index]
-            ids.append(marker("[OBJECT-START]"))
+            ids.append(start)
             for attribute in self.schema.attributes:
                 ids.append(marker(f"[{attribute.name.upper()}]"))
                 value = getattr(item, attribute.name)
@@ -99,7 +109,7 @@ class SceneTokenizer:
             last -= 1
         else:
             problems.append("the scene does not close with [SCENE-END]")
-        starts = [index for index in range(first, last) if ids[index] == marker("[OBJECT-START]")]
+        starts = [index for index in range(first, last) if ids[index] in self._starts]
         num_stray = (starts[0] if starts else last) - first
         for number, start in enumerate(starts):
             limit = starts[number + 1] if number + 1 < len(starts) else last
@@ -108,6 +118,8 @@ class SceneTokenizer:
                 problems.append(f"object {number}: has no [OBJECT-END]")
                 continue
             num_stray += limit - stop - 1
+            if ids[start] not in self._starts[number : number + 1]:
+                problems.append(f"object {number}: opens with [OBJECT-{self._starts.index(ids[start]) + 1}]")
             item = self._object(ids[start + 1 : stop])
             if isinstance(item, str):
                 problems.append(f"object {number}: {item}")

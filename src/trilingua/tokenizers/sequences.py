@@ -8,7 +8,9 @@ and the loss is on what follows [OUTPUT-START]. No task is known by name outside
 
 Source: Kyvo, section 3 and its published data code (`multimodal_dataset.py`).
 Differs: editing predicts the edited scene before the edited picture (the paper's own suggestion, appendix
-F), so that the picture is drawn from a decided scene; there the picture comes first.
+F), so that the picture is drawn from a decided scene; there the picture comes first. A marker stands before
+every few codes of a picture and says where they are: rotary positions tell how far two tokens are from each
+other, and leave a small causal model in the dark about which row and column a code belongs to.
 """
 
 import math
@@ -93,6 +95,11 @@ def centre_out_order(num_codes: int) -> tuple[int, ...]:
     return tuple(order)
 
 
+def count_places(codes_per_image: int, codes_per_place: int) -> int:
+    """Return how many markers of places stand in a picture, one before every `codes_per_place` codes; 0: none."""
+    return -(-codes_per_image // codes_per_place) if codes_per_place else 0
+
+
 class Parsed(NamedTuple):
     """What a model wrote, read back segment by segment."""
 
@@ -112,13 +119,26 @@ class SequenceTokenizer:
         vocabulary: has the schema's markers (`structural_markers`).
         text: its ids are the vocabulary's text span.
         codes_per_image: how many codes a picture has.
+        codes_per_place: a marker of the place stands before every so many codes of a picture; 0: none.
     """
 
     def __init__(
-        self, schema: Schema, vocabulary: Vocabulary, text: TextTokenizer, *, codes_per_image: int = 256
+        self,
+        schema: Schema,
+        vocabulary: Vocabulary,
+        text: TextTokenizer,
+        *,
+        codes_per_image: int = 256,
+        codes_per_place: int = 0,
     ) -> None:
         self.vocabulary = vocabulary
-        self.codes_per_image = codes_per_image
+        self.codes_per_image, self.codes_per_place = codes_per_image, codes_per_place
+        num_places = count_places(codes_per_image, codes_per_place)
+        self.place_ids = tuple(vocabulary.marker(f"[PLACE-{number}]") for number in range(1, num_places + 1))
+        self.code_positions = tuple(
+            1 + index + (1 + index // codes_per_place if codes_per_place else 0) for index in range(codes_per_image)
+        )
+        """Where the codes of a picture stand in its segment."""
         self.text = text
         self.scenes = SceneTokenizer(schema, vocabulary, text)
         marker = vocabulary.marker
@@ -153,7 +173,7 @@ class SequenceTokenizer:
                 )
             if segment.centre_out:
                 codes = codes[list(centre_out_order(len(codes)))]
-            return [start, *(codes + span.start).tolist(), end]
+            return [start, *self._with_places((codes + span.start).tolist()), end]
         first = self.vocabulary.span("text").start
         return [start, *(first + token for token in self.text.tokenize(value)), end]
 
@@ -204,9 +224,21 @@ class SequenceTokenizer:
             problems.append(f"{num_stray} stray tokens at the end")
         return Parsed(values, tuple(problems), object_spans)
 
+    def _with_places(self, codes: list[int]) -> list[int]:
+        """Return an image's ids with the marker of the place before every `codes_per_place` of them."""
+        ids: list[int] = []
+        for index, code in enumerate(codes):
+            if self.codes_per_place and index % self.codes_per_place == 0:
+                ids += self.place_ids[index // self.codes_per_place :][:1]
+            ids.append(code)
+        return ids
+
     def _codes(self, segment: Segment, ids: Sequence[int], problems: list[str]) -> list[int] | None:
         """Return the image's codes in raster order, or None if they are not as many as a picture has."""
-        codes = self._offsets("image", segment, ids, problems)
+        written = [index for index in ids if index not in self.place_ids]
+        if list(ids) != self._with_places(written):
+            problems.append(f"{segment.name}: its places are not marked as they should be")
+        codes = self._offsets("image", segment, written, problems)
         if len(codes) != self.codes_per_image:
             problems.append(f"{segment.name}: has {len(codes)} image codes, a picture has {self.codes_per_image}")
             return None

@@ -215,8 +215,12 @@ class Vocabulary:
             )
 
 
-def structural_markers(schema: Schema) -> tuple[str, ...]:
-    """Return the markers that sequences over `schema` need: segment borders and one for each attribute."""
+def structural_markers(schema: Schema, *, num_places: int = 0) -> tuple[str, ...]:
+    """Return the markers that sequences need.
+
+    They are the segments' borders, one for each object of a scene and each attribute of `schema`, and
+    one for each place in a picture that is marked.
+    """
     return (
         "[BEGIN]",
         "[END]",
@@ -224,7 +228,7 @@ def structural_markers(schema: Schema) -> tuple[str, ...]:
         "[OUTPUT-START]",
         "[SCENE-START]",
         "[SCENE-END]",
-        "[OBJECT-START]",
+        *(f"[OBJECT-{number}]" for number in range(1, schema.max_objects + 1)),
         "[OBJECT-END]",
         *(f"[{attribute.name.upper()}]" for attribute in schema.attributes),
         "[IMAGE-START]",
@@ -233,4 +237,5 @@ def structural_markers(schema: Schema) -> tuple[str, ...]:
         "[TEXT-END]",
         "[PROGRAM-START]",
         "[PROGRAM-END]",
+        *(f"[PLACE-{number}]" for number in range(1, num_places + 1)),
     )

@@ -61,8 +61,8 @@ def test_scores_are_the_probabilities_of_the_objects_tokens(tiny_model, pictures
     codes = tiny_model._encode(pictures[:1])
     (decoded,) = tiny_model.decode_task("recognition", [{"image": codes[0]}])
     scene = tiny_model.recognize(pictures[0])
-    object_start = tiny_model.sequences.vocabulary.marker("[OBJECT-START]")
-    starts = [place for place, token in enumerate(decoded.ids) if token == object_start]
+    opening = {tiny_model.sequences.vocabulary.marker(f"[OBJECT-{number}]") for number in range(1, 11)}
+    starts = [place for place, token in enumerate(decoded.ids) if token in opening]
     scene_end = tiny_model.sequences.vocabulary.marker("[SCENE-END]")
     ends = [*starts[1:], decoded.ids.index(scene_end)]
     wanted = [float(np.prod(decoded.probabilities[a:b])) for a, b in zip(starts, ends, strict=True)]

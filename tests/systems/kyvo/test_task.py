@@ -74,14 +74,14 @@ def test_loss_and_gradients_equal_separate_sequences(
     if task.model.probe is not None:
         rows = [unpacked(sequence)[0] for sequence in sequences]
         states = {}
-        for row, _, _, _ in cells_of(rows, records, tiny_tokenizers.sequences.borders["image"][0]):
+        for row, _, _, _ in cells_of(rows, records, tiny_tokenizers.vocabulary):
             if row not in states:
                 kept: list[torch.Tensor] = []
                 handle = decoder.layers[0].register_forward_hook(lambda *call, kept=kept: kept.append(call[2]))
                 decoder(torch.tensor([rows[row]]))
                 handle.remove()
                 states[row] = kept[0][0]
-        cells = cells_of(rows, records, tiny_tokenizers.sequences.borders["image"][0])
+        cells = cells_of(rows, records, tiny_tokenizers.vocabulary)
         assert len(cells) == batch.cell_tokens.numel()
         asked = probe_loss(
             task.model.probe,

@@ -31,7 +31,7 @@ from trilingua.scenes.program_text import program_to_text
 from trilingua.scenes.schema import CLEVR, Schema
 from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, with_spans
 from trilingua.tokenizers.images import ImageTokenizer
-from trilingua.tokenizers.sequences import SequenceTokenizer
+from trilingua.tokenizers.sequences import SequenceTokenizer, count_places
 from trilingua.tokenizers.text import TextTokenizer
 from trilingua.tokenizers.vocabulary import Vocabulary, structural_markers
 
@@ -96,14 +96,21 @@ def build_text_tokenizer(config: TokenizersConfig, texts: Iterable[str]) -> Text
 def build_sequences(config: TokenizersConfig, text: TextTokenizer) -> SequenceTokenizer:
     """Return the sequence tokenizer over a fresh vocabulary."""
     schema = schema_named(config.schema)
+    places = count_places(config.images.tokens_per_image, config.codes_per_place)
     vocabulary = Vocabulary(
         text_size=text.size,
         text_digest=text.digest,
-        markers=structural_markers(schema),
+        markers=structural_markers(schema, num_places=places),
         numbers=config.numbers,
         num_image_codes=config.images.num_codes,
     )
-    return SequenceTokenizer(schema, vocabulary, text, codes_per_image=config.images.tokens_per_image)
+    return SequenceTokenizer(
+        schema,
+        vocabulary,
+        text,
+        codes_per_image=config.images.tokens_per_image,
+        codes_per_place=config.codes_per_place,
+    )
 
 
 def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:

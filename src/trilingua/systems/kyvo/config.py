@@ -28,6 +28,8 @@ class TokenizersConfig:
     """Whose text tokenizer to take: empty for our own, "smollm2", or a Llama directory."""
     numbers: NumberGrid = field(default_factory=NumberGrid)
     """Which numbers have an id each."""
+    codes_per_place: int = 4
+    """A marker of the place stands before every so many codes of a picture; 0 for none, as published."""
     images: ImageTokenizerConfig = field(default_factory=ImageTokenizerConfig)
     """Sizes of the image tokenizer."""
     losses: ImageLossConfig = field(default_factory=ImageLossConfig)
@@ -94,15 +96,7 @@ def kyvo_clevr() -> KyvoConfig:
     """Two cores, one hour and more: the shipped decoder, one model for all tasks."""
     return KyvoConfig(
         decoder=DecoderConfig(
-            num_text=1,
-            dim=256,
-            num_layers=6,
-            num_heads=4,
-            num_kv_heads=4,
-            head_dim=64,
-            hidden_dim=768,
-            # One of the rotary wavelengths is 16 tokens, a row of the picture: cells of a column are in phase.
-            rope_theta=21_375.0,
+            num_text=1, dim=256, num_layers=6, num_heads=4, num_kv_heads=4, head_dim=64, hidden_dim=768
         ),
         probe_layer=4,
         # A scene gives one row of about 800 tokens; a drawn picture has 256 tokens to an answer's three, so that

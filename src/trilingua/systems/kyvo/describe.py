@@ -16,6 +16,7 @@ def describe_run(run: Path) -> list[str]:
     decoder, images = model.decoder, model.images
     vocabulary = model.sequences.vocabulary
     tokens = images.config.tokens_per_image
+    picture = 2 + tokens + len(model.sequences.place_ids)
     schema = model.tokenizers.schema
     scene = 2 + schema.max_objects * (2 + sum(1 + getattr(a, "count", 1) for a in schema.attributes))
     weights = sum(path.stat().st_size for path in run.glob("*.safetensors"))
@@ -27,7 +28,7 @@ def describe_run(run: Path) -> list[str]:
         f"weights     {weights / 1e6:.1f} MB on disk",
         f"vocabulary  {vocabulary.size} ids, digest {vocabulary.digest[:12]}",
         *(f"  {span.name:<9} {span.start:>6} .. {span.stop - 1:<6} {span.size:>6} ids" for span in vocabulary.spans),
-        f"lengths     picture {tokens + 2}, scene of {schema.max_objects} objects {scene}, "
+        f"lengths     picture {picture}, scene of {schema.max_objects} objects {scene}, "
         f"at most {decoder.config.max_positions} together",
         f"tasks       {', '.join(TASKS)}",
     ]

@@ -44,9 +44,20 @@ def _inner(segment: Segment, sequences: SequenceTokenizer, tokens_per_image: int
     """Return what may stand between a segment's borders."""
     if segment.kind == "image":
         codes = token_set(sequences.vocabulary.span("image").ids)
-        return repeat(codes, tokens_per_image, tokens_per_image)
+        if not sequences.place_ids:
+            return repeat(codes, tokens_per_image, tokens_per_image)
+        parts: list[Grammar] = []
+        for place, first in zip(
+            sequences.place_ids, range(0, tokens_per_image, sequences.codes_per_place), strict=True
+        ):
+            count = min(sequences.codes_per_place, tokens_per_image - first)
+            parts += [literal(place), repeat(codes, count, count)]
+        return sequence(*parts)
     if segment.kind == "scene":
-        return repeat(_object(sequences), 0, sequences.scenes.schema.max_objects)
+        objects = sequence()
+        for number in range(sequences.scenes.schema.max_objects, 0, -1):
+            objects = repeat(sequence(_object(sequences, number), objects), 0, 1)
+        return objects
     if segment.kind == "text":
         return choice(*(literal(*_text(sequences, word)) for word in answer_words(sequences.scenes.schema)))
     return _program(sequences)
@@ -57,10 +68,10 @@ def _text(sequences: SequenceTokenizer, text: str) -> list[int]:
     return [first + token for token in sequences.text.tokenize(text)]
 
 
-def _object(sequences: SequenceTokenizer) -> Grammar:
+def _object(sequences: SequenceTokenizer, number: int) -> Grammar:
     vocabulary, scenes = sequences.vocabulary, sequences.scenes
     numbers = token_set(vocabulary.span("numbers").ids)
-    parts = [literal(vocabulary.marker("[OBJECT-START]"))]
+    parts = [literal(vocabulary.marker(f"[OBJECT-{number}]"))]
     for attribute in scenes.schema.attributes:
         parts.append(literal(vocabulary.marker(f"[{attribute.name.upper()}]")))
         if isinstance(attribute, Category):
