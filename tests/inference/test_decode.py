@@ -116,6 +116,14 @@ def test_arranged_weights_write_the_same(decoder: Decoder) -> None:
     assert (logits - exact_logits).abs().mean() < 0.05 * exact_logits.abs().mean()
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+def test_arranged_weights_write_under_autocast(decoder: Decoder, rows: int) -> None:
+    arranged = arrange_for_decoding(decoder)
+    with torch.autocast("cpu", torch.bfloat16):
+        written = decode(arranged, [[1, 2, 3]] * rows, max_new_tokens=4, stop_id=0)
+    assert len(written) == rows
+
+
 def test_no_prompts_give_no_results(decoder: Decoder) -> None:
     assert decode(decoder, [], stop_id=STOP, max_new_tokens=3) == []
 

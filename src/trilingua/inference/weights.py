@@ -45,8 +45,9 @@ class TwoLayoutLinear(nn.Module):
         """Return `x @ weight.T`."""
         if x.numel() == x.shape[-1]:
             return functional.linear(x, self.weight)
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, None, "none", [], "")
-        return out
+        # Under autocast the inputs come in bfloat16; the matrix stays as it is.
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x.float(), self.packed, None, "none", [], "")
+        return out.to(x.dtype)
 
 
 def supports_packing() -> bool:

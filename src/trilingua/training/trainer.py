@@ -264,6 +264,9 @@ class Trainer:
                 self._save()
                 saved_step = self.step
             if config.eval_every_steps and (self.step % config.eval_every_steps == 0 or last):
+                if saved_step < self.step:  # an evaluation that fails must not take the training with it
+                    self._save()
+                    saved_step = self.step
                 self._evaluate()
         return reason
 
