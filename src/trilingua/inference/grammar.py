@@ -121,6 +121,7 @@ class _Compiler:
         self.vocab_size, self.stop_id = vocab_size, stop_id
         self.free: list[list[int]] = []
         self.labelled: list[list[tuple[frozenset[int], int]]] = []
+        self.reached: dict[int, frozenset[int]] = {}
 
     def compile(self, grammar: Grammar) -> GrammarTables:
         start = self._state()
@@ -218,14 +219,20 @@ class _Compiler:
         return class_of_id, {label: sorted(groups) for label, groups in classes.items()}
 
     def _closure(self, states: Iterable[int]) -> frozenset[int]:
-        closed = set(states)
-        waiting = list(closed)
-        while waiting:
-            for state in self.free[waiting.pop()]:
-                if state not in closed:
-                    closed.add(state)
-                    waiting.append(state)
-        return frozenset(closed)
+        """Return the states that are reached without reading anything."""
+        return frozenset().union(*map(self._reached, states))
+
+    def _reached(self, first: int) -> frozenset[int]:
+        if first not in self.reached:
+            closed = {first}
+            waiting = [first]
+            while waiting:
+                for state in self.free[waiting.pop()]:
+                    if state not in closed:
+                        closed.add(state)
+                        waiting.append(state)
+            self.reached[first] = frozenset(closed)
+        return self.reached[first]
 
     def _determinise(
         self, start: int, end: int, classes_of_label: dict[frozenset[int], list[int]]

@@ -99,21 +99,27 @@ def _program(sequences: SequenceTokenizer) -> Grammar:
         return sequence(literal(*first), steps)
 
     relations = sequence(words(["unique"]), words(["relate", *named("same_")]))
-    steps = repeat(choice(words(named("filter_")), relations), 0, None)
+    # As many as CLEVR's questions have: each attribute is filtered once, and there are three hops. Without a bound a
+    # model could go on for ever.
+    filters = repeat(words(named("filter_")), 0, 4)
+    steps = sequence(filters, repeat(sequence(relations, filters), 0, 3))
     opening, later = (chain(_text(sequences, text)) for text in ("scene", " scene"))
 
     def any_set(first: Grammar) -> Grammar:
-        return choice(first, sequence(first, later, words(["union", "intersect"]), steps))
+        return choice(first, sequence(first, later, words(["union", "intersect"]), filters))
 
-    programs = [
-        sequence(any_set(opening), words(["count", "exist"])),
-        sequence(any_set(opening), words(["unique"]), words(named("query_"))),
-        sequence(
-            any_set(opening), words(["count"]), any_set(later), words(["count"]),
-            words(["equal_integer", "less_than", "greater_than"]),
-        ),
+    compared = [
+        sequence(words(["unique"]), words([query]), later, words(["unique"]), words([query]),
+                 words([query.replace("query_", "equal_")]))
+        for query in named("query_")
     ]  # fmt: skip
-    for query in named("query_"):
-        asked = sequence(words(["unique"]), words([query]))
-        programs.append(sequence(opening, asked, later, asked, words([query.replace("query_", "equal_")])))
-    return choice(*programs)
+    return sequence(
+        any_set(opening),
+        choice(
+            words(["count", "exist"]),
+            sequence(words(["unique"]), words(named("query_"))),
+            sequence(words(["count"]), any_set(later), words(["count"]),
+                     words(["equal_integer", "less_than", "greater_than"])),
+            *compared,
+        ),
+    )  # fmt: skip
