@@ -88,7 +88,8 @@ def test_the_mix_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     record = random_record(generator, SEQUENCES, questions=5, edits=2, undrawn=0)
     build, drawn = builder.build, []
 
-    def count(task, record, pieces, *, last_segment=None):
+    def count(task, record, pieces, *, last_segment=None, blind=False):
+        assert not blind
         drawn.append((task.name if last_segment is None else "stopped", pieces.get("question")))
         return build(task, record, pieces, last_segment=last_segment)
 
@@ -113,6 +114,22 @@ def test_the_mix_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert abs(totals["editing"] / (totals["editing"] + totals["stopped"]) - 0.4) < margin
     assert max(asked.values()) < 1.5 * min(asked.values())
     assert len(asked) == len({item.question for item in record.questions})
+
+
+def test_a_share_of_the_scenes_leaves_the_picture_out() -> None:
+    generator = np.random.default_rng(4)
+    record = random_record(generator, SEQUENCES, questions=5, edits=2, undrawn=0)
+    builder = builder_of(blind_share=0.3, blind_mix={"qa": 2.0, "program": 1.0})
+    start = SEQUENCES.borders["image"][0]
+    blind = 0
+    for _ in range(COUNT):
+        tree = builder.tree(record, generator)
+        if (tree.ids[1:2] != start).all():
+            blind += 1
+            # [BEGIN], the scene, then two questions: one with an answer and a program, one with an answer.
+            assert len(tree.parents) == 7
+            assert tree.ids[tree.starts[1] : tree.starts[2]].tolist() == list(record.scene)
+    assert abs(blind / COUNT - 0.3) < 4 * (0.3 * 0.7 / COUNT) ** 0.5
 
 
 def test_no_more_is_drawn_than_a_scene_has() -> None:

@@ -29,6 +29,11 @@ class LoaderConfig:
         default_factory=lambda: {"recognition": 1.0, "rendering": 0.3, "editing": 1.0, "qa": 4.0, "program": 1.0}
     )
     """For each task, how many sequences a scene gives on average; a fraction is a chance."""
+    blind_share: float = 0.0
+    """Share of the scenes whose sequences leave the picture out and begin with the scene. A picture costs 320 tokens
+    and tells an edit, a program or an answer little that the scene does not; without it far more of them fit a row."""
+    blind_mix: dict[str, float] = field(default_factory=lambda: {"editing": 2.0, "qa": 6.0, "program": 6.0})
+    """As `mix`, for these scenes; tasks that are given nothing but a picture have no place in it."""
     task_weights: dict[str, float] = field(default_factory=dict)
     """For each task, how much its tokens count in the loss, more than 0; 1 where a task is not named."""
     edited_image_share: float = 0.25
@@ -47,8 +52,9 @@ class LoaderConfig:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {bound}")
-        if not 0 <= self.edited_image_share <= 1:
-            raise ConfigError(f"edited_image_share: {self.edited_image_share}; expected 0 to 1")
+        for name in ("edited_image_share", "blind_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name}: {getattr(self, name)}; expected 0 to 1")
 
 
 class KyvoBatch(NamedTuple):
@@ -75,7 +81,7 @@ class SequenceBuilder:
     """
 
     def __init__(self, config: LoaderConfig, sequences: SequenceTokenizer) -> None:
-        for field_name in ("mix", "task_weights"):
+        for field_name in ("mix", "blind_mix", "task_weights"):
             for task, value in getattr(config, field_name).items():
                 if task not in TASKS:
                     raise ConfigError(f"{field_name}: no task {task!r}; choose among {', '.join(TASKS)}")
@@ -86,12 +92,20 @@ class SequenceBuilder:
                 raise ConfigError(
                     f"task_weights: {task} {value}; expected more than 0; to leave a task out, set it to 0 in the mix"
                 )
+        if config.blind_mix.get("recognition"):
+            raise ConfigError("blind_mix: recognition is given nothing but a picture; set it to 0")
         if not any(config.mix.values()):
             raise ConfigError("mix: draws no sequence of any task; give one of them more than 0")
         self.config, self.sequences = config, sequences
 
     def build(
-        self, task: Task, record: SceneRecord, pieces: Mapping[str, Sequence[int]], *, last_segment: str | None = None
+        self,
+        task: Task,
+        record: SceneRecord,
+        pieces: Mapping[str, Sequence[int]],
+        *,
+        last_segment: str | None = None,
+        blind: bool = False,
     ) -> TrainingSequence:
         """Return one sequence of `task`.
 
@@ -100,9 +114,11 @@ class SequenceBuilder:
             record: the scene, for the segments `image` and `scene`.
             pieces: the other segments by name: ids, or an image's codes in raster order.
             last_segment: stop after this predicted segment, without the end of the sequence.
+            blind: leave the given picture out.
         """
         vocabulary = self.sequences.vocabulary
-        given = ((vocabulary.begin_id,), *(self._piece(segment, record, pieces) for segment in task.given))
+        shown = [segment for segment in task.given if not (blind and segment.kind == "image")]
+        given = ((vocabulary.begin_id,), *(self._piece(segment, record, pieces) for segment in shown))
         predicted: list[int] = []
         weights: list[float] = []
         scale = self.config.task_weights.get(task.name, 1.0)
@@ -129,21 +145,23 @@ class SequenceBuilder:
 
     def tree(self, record: SceneRecord, generator: np.random.Generator) -> Tree:
         """Draw a scene's sequences by the mix and merge them."""
+        blind = bool(self.config.blind_share) and generator.random() < self.config.blind_share
+        mix = self.config.blind_mix if blind else self.config.mix
 
         def count(task: str, available: int) -> int:
-            wanted = self.config.mix.get(task, 0.0)
+            wanted = mix.get(task, 0.0)
             return min(available, int(wanted) + (generator.random() < wanted % 1))
 
         sequences = []
         for name in ("recognition", "rendering"):
             if count(name, 1):
-                sequences.append(self.build(TASKS[name], record, {}))
+                sequences.append(self.build(TASKS[name], record, {}, blind=blind))
         order = generator.permutation(len(record.questions))
         for name in ("qa", "program"):
             for index in order[: count(name, len(order))]:
                 question = record.questions[index]
                 pieces = {"question": question.question, "answer": question.answer, "program": question.program}
-                sequences.append(self.build(TASKS[name], record, pieces))
+                sequences.append(self.build(TASKS[name], record, pieces, blind=blind))
         edits = generator.permutation(len(record.edits))
         for index in edits[: count("editing", len(edits))]:
             edit = record.edits[index]
@@ -154,7 +172,7 @@ class SequenceBuilder:
             }
             drawn = edit.edited_image and generator.random() < self.config.edited_image_share
             stop = None if drawn else "edited_scene"
-            sequences.append(self.build(TASKS["editing"], record, pieces, last_segment=stop))
+            sequences.append(self.build(TASKS["editing"], record, pieces, last_segment=stop, blind=blind))
         return merge(sequences)
 
 
