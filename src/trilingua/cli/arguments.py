@@ -72,9 +72,8 @@ def explain(box: str, arguments: Sequence[str]) -> str:
         expected = _words(kind[1] if kind else "")
         return f"{found[1]}: {_typed(found[2], arguments)!r} is not allowed; expected {expected}"
     if found := re.match(r"Error parsing ([\w.-]+): (.*)", said):
-        return f"{found[1]}.{found[2]}".removeprefix(
-            "config."
-        )  # A configuration's own check: it names the field and what is allowed.
+        # A configuration's own check: it names the field and what is allowed.
+        return f"{found[1]}.{found[2]}".removeprefix("config.")
     return said
 
 

@@ -40,9 +40,8 @@ def plan_attention(
         return AttentionPlan(mask=None, is_causal=is_causal, ranges=None)
     if mask.device.type != "cpu":
         return AttentionPlan(mask=mask, is_causal=False, ranges=None)
-    if mask.shape[2] > _CHUNK:
-        return AttentionPlan(mask=additive_mask(mask, dtype), is_causal=False, ranges=_key_ranges(mask))
-    return AttentionPlan(mask=additive_mask(mask, dtype), is_causal=False, ranges=None)
+    ranges = _key_ranges(mask) if mask.shape[2] > _CHUNK else None
+    return AttentionPlan(mask=additive_mask(mask, dtype), is_causal=False, ranges=ranges)
 
 
 def _key_ranges(mask: Bool[Tensor, "batch 1 seq key"]) -> Int[Tensor, "batch chunk 2"]:

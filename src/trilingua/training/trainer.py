@@ -260,13 +260,12 @@ class Trainer:
             if self.step % config.log_every_steps == 0 or reason:
                 self._log()
             save_due = save_due or bool(config.save_every_steps and self.step % config.save_every_steps == 0)
-            if (save_due or reason) and saved_step < self.step:
+            evaluation_due = config.eval_every_steps and (self.step % config.eval_every_steps == 0 or last)
+            # Before an evaluation too: one that fails must not take the training with it.
+            if (save_due or reason or evaluation_due) and saved_step < self.step:
                 self._save()
                 saved_step = self.step
-            if config.eval_every_steps and (self.step % config.eval_every_steps == 0 or last):
-                if saved_step < self.step:  # an evaluation that fails must not take the training with it
-                    self._save()
-                    saved_step = self.step
+            if evaluation_due:
                 self._evaluate()
         return reason
 
