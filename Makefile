@@ -19,10 +19,10 @@ test: .venv/.installed-dev
 check: format lint types floors test
 
 format: .venv/.installed-dev
-	$(BIN)/ruff format --check
+	$(BIN)/ruff format --check --no-cache
 
 lint: .venv/.installed-dev
-	$(BIN)/ruff check
+	$(BIN)/ruff check --no-cache
 
 types: .venv/.installed-dev
 	$(BIN)/mypy
