@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+from tests.oracles.raycast import cast
 
-from oracles.raycast import cast
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.random import make_generator
 from trilingua.data.renderers.builtin import BuiltinRenderer
