@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tests.oracles.centre_out import centre_out
-from tests.oracles.random_records import CODES, make_sequences, random_record
+from tests.oracles.random_records import CODE_DIM, CODES, make_sequences, random_record
 from tests.oracles.streams import batches_of
 
 from trilingua.core.config import from_json
@@ -162,6 +162,7 @@ def test_batches_equal_a_slow_stream(shards: Shards) -> None:
         assert len(records) == len(codes) > 0
         for record in records:
             index = shown[tuple(record.image.tolist())]
+            np.testing.assert_array_equal(batch.cell_vectors[index], record.vectors.astype(np.float32))
             np.testing.assert_array_equal(batch.cell_classes[index], record.cell_classes)
             np.testing.assert_array_equal(batch.cell_values[index], record.cell_values.astype(np.float32))
 
@@ -201,9 +202,21 @@ def test_every_scene_comes_once_an_epoch(shards: Shards, num_scenes: int | None)
     assert drawn > count
 
 
+def test_a_share_of_the_pictures_is_read_as_codes(shards: Shards) -> None:
+    builder = SequenceBuilder(LoaderConfig(mix={"recognition": 1.0}, row_length=200, code_share=0.25), SEQUENCES)
+    stream, again = (PackedStream(shards, builder, seed=0) for _ in range(2))
+    read = torch.cat([next(stream).by_vectors for _ in range(60)])
+    assert len(read) > 500
+    assert abs(read.float().mean() - 0.75) < 4 * (0.25 * 0.75 / len(read)) ** 0.5
+    assert torch.equal(torch.cat([next(again).by_vectors for _ in range(60)]), read)
+    plain = PackedStream(shards, builder_of({"recognition": 1.0}), seed=0)
+    assert not any(next(plain).by_vectors.any() for _ in range(5))
+
+
 def test_a_batch_without_given_pictures_asks_no_probe(shards: Shards) -> None:
     batch = next(PackedStream(shards, builder_of({"rendering": 1.0}), seed=0))
     assert batch.cell_tokens.shape == (0, CODES)
+    assert batch.cell_vectors.shape == (0, CODES, CODE_DIM)
     assert batch.cell_classes.shape == (0, CODES, 5)
     assert batch.cell_values.shape == (0, CODES, 4)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.oracles.packing import beginnings, random_sequences, separate_loss, unpacked
+from tests.oracles.packing import beginnings, placed, random_sequences, separate_loss, unpacked
 
 from trilingua.core.errors import ConfigError
 from trilingua.data.packing import IGNORED, PackedBatch, TrainingSequence, merge, pack
@@ -37,11 +37,12 @@ def packed_loss(decoder: Decoder, batch: PackedBatch) -> torch.Tensor:
     return token_loss(read(decoder, batch)[wanted], batch.labels[wanted], batch.weights[wanted])[0]
 
 
+@pytest.mark.parametrize("places", [{}, {1: 10, 3: 0}])
 @pytest.mark.parametrize("seed", range(20))
-def test_each_path_of_a_tree_is_a_sequence(seed: int) -> None:
+def test_each_path_of_a_tree_is_a_sequence(seed: int, places: dict[int, int]) -> None:
     generator = np.random.default_rng(seed)
     sequences = random_sequences(generator, vocab=4, count=int(generator.integers(1, 9)), longest=3)
-    tree = merge(sequences)
+    tree = merge(sequences, places)
     nodes = [np.flatnonzero(tree.node == node) for node in range(len(tree.parents))]
     leaves = [node for node, tokens in enumerate(nodes) if (tree.labels[tokens] != IGNORED).any()]
     assert len(leaves) == len(sequences)
@@ -55,7 +56,7 @@ def test_each_path_of_a_tree_is_a_sequence(seed: int) -> None:
         assert tree.ids[tokens].tolist() == ids
         assert tree.labels[tokens].tolist() == labels
         assert tree.weights[tokens].tolist() == weights
-        assert tree.positions[tokens].tolist() == list(range(len(ids)))
+        assert tree.positions[tokens].tolist() == placed(ids, places)
     # Each beginning is stored once; what follows [OUTPUT-START] never is shared.
     own = sum(len(sequence.opening) + len(sequence.predicted) - 1 for sequence in sequences)
     assert len(tree.ids) == sum(len(beginning[-1]) for beginning in beginnings(sequences)) + own

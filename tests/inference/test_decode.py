@@ -47,6 +47,16 @@ def test_greedy_equals_the_slow_loop(decoder: Decoder, grammar) -> None:  # type
         assert alone.ids == ids
 
 
+@pytest.mark.parametrize("places", [{23: 40}, {23: 3, 24: 0, 5: 12}])
+def test_ids_with_places_of_their_own_equal_the_slow_loop(decoder: Decoder, places: dict[int, int]) -> None:
+    tables = SCENE.compile(30, stop_id=STOP)
+    batch = prompts(4, seed=5)
+    for prompt, result in zip(batch, decode(decoder, batch, tables, places=places), strict=True):
+        ids, probabilities = decode_slowly(decoder, prompt, SCENE, 30, STOP, 60, places=places)
+        assert result.ids == ids
+        assert result.probabilities == pytest.approx(probabilities, rel=1e-3)
+
+
 def test_free_greedy_equals_transformers(decoder: Decoder, tmp_path) -> None:  # type: ignore[no-untyped-def]
     transformers = pytest.importorskip("transformers")
     from trilingua.models.llama_weights import export_llama

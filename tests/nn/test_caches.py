@@ -32,7 +32,7 @@ def test_ragged_mask_and_positions() -> None:
     cache = make()
     write(cache, [[1, 2, 3], [4, 0, 0]], [3, 1])
     plan = cache.plan(2)
-    assert plan.positions.tolist() == [[3, 4], [1, 2]]
+    assert plan.slots.tolist() == [[3, 4], [1, 2]]
     assert plan.mask is not None
     assert plan.mask[0, 0].int().tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
     assert plan.mask[1, 0].int().tolist() == [[1, 1, 0, 0, 0], [1, 1, 1, 0, 0]]

@@ -1,6 +1,7 @@
 """Slow and obvious: decoding without a cache, and membership in a grammar by trying every way to read it."""
 
 import torch
+from tests.oracles.packing import placed
 
 from trilingua.inference.grammar import Grammar
 from trilingua.models.decoder import Decoder
@@ -33,7 +34,13 @@ def matches(grammar: Grammar, ids: list[int]) -> bool:
 
 @torch.no_grad()
 def decode_slowly(
-    decoder: Decoder, prompt: list[int], grammar: Grammar, vocab_size: int, stop_id: int, longest: int
+    decoder: Decoder,
+    prompt: list[int],
+    grammar: Grammar,
+    vocab_size: int,
+    stop_id: int,
+    longest: int,
+    places: dict[int, int] | None = None,
 ) -> tuple[list[int], list[float]]:
     """Greedy decoding: read everything again for each id; allow an id iff some sentence goes on that way."""
     ids: list[int] = []
@@ -42,7 +49,8 @@ def decode_slowly(
         allowed = [index for index in range(vocab_size) if _goes_on(grammar, [*ids, index])]
         if matches(grammar, ids):
             allowed.append(stop_id)
-        logits = decoder(torch.tensor([prompt + ids]))[0, -1, allowed]
+        positions = torch.tensor([placed(prompt + ids, places or {})])
+        logits = decoder(torch.tensor([prompt + ids]), positions=positions)[0, -1, allowed]
         best = int(logits.argmax())
         if allowed[best] == stop_id:
             return ids, probabilities

@@ -40,12 +40,20 @@ def beginnings(sequences):
     return {sequence.given[: stop + 1] for sequence in sequences for stop in range(len(sequence.given))}
 
 
-def separate_loss(decoder, sequences, *, span=(0, 0), sigma=0.0):
+def placed(ids, places):
+    """Return the position of each id: one after the last, but for those of `places`."""
+    positions = []
+    for token in ids:
+        positions.append(places[token] if token in places else positions[-1] + 1 if positions else 0)
+    return positions
+
+
+def separate_loss(decoder, sequences, *, span=(0, 0), sigma=0.0, places=None):
     """Return the weighted mean loss, with a Gaussian target over neighbouring ids inside `span`."""
     total, weight = 0.0, 0.0
     for sequence in sequences:
         ids, labels, weights = unpacked(sequence)
-        logits = decoder(torch.tensor([ids]))[0]
+        logits = decoder(torch.tensor([ids]), positions=torch.tensor([placed(ids, places or {})]))[0]
         for place, label in enumerate(labels):
             if label == IGNORED:
                 continue

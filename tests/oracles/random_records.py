@@ -9,6 +9,7 @@ from trilingua.tokenizers.text import TextTokenizer
 from trilingua.tokenizers.vocabulary import Vocabulary, structural_markers
 
 CODES = 9
+CODE_DIM = 4
 
 
 def make_sequences(num_image_codes=20):
@@ -39,6 +40,7 @@ def random_record(generator, sequences, *, questions=3, edits=2, undrawn=0.5):
     values[classes[:, 0] == 0] = np.nan
     return SceneRecord(
         image=codes().astype(np.uint16),
+        vectors=generator.normal(size=(CODES, CODE_DIM)).astype(np.float16),
         scene=framed("scene"),
         cell_classes=classes,
         cell_values=values,

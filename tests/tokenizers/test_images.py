@@ -70,9 +70,14 @@ def test_only_training_changes_what_it_knows(images):
 @torch.no_grad()
 def test_latents_are_standardised_over_the_batch_in_training(images):
     images.train()
-    latents = images.encode(torch.rand(8, 3, 24, 24)).flatten(0, 1)
-    torch.testing.assert_close(latents.mean(0), torch.zeros(6), atol=1e-4, rtol=0)
-    torch.testing.assert_close(latents.std(0, correction=0), torch.ones(6), atol=1e-2, rtol=0)
+    kept = []
+    images.spread.register_forward_hook(lambda *call: kept.append(call[2]))
+    latents = images.encode(torch.rand(8, 3, 24, 24))
+    torch.testing.assert_close(latents.norm(dim=-1), torch.ones(8, 9))
+    spread = kept[0].transpose(1, 2).flatten(0, 1)
+    torch.testing.assert_close(spread.mean(0), torch.zeros(6), atol=1e-4, rtol=0)
+    torch.testing.assert_close(spread.std(0, correction=0), torch.ones(6), atol=1e-2, rtol=0)
+    torch.testing.assert_close(latents.flatten(0, 1), spread / spread.norm(dim=-1, keepdim=True))
 
 
 def test_a_picture_is_squashed_and_bytes_come_back():

@@ -7,6 +7,7 @@ from tests.oracles.centre_out import centre_out
 from tests.oracles.random_scenes import scene_objects
 
 from trilingua.core.errors import VocabularyError
+from trilingua.core.positions import count_positions
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, centre_out_order, count_places
 from trilingua.tokenizers.vocabulary import Vocabulary, structural_markers
@@ -233,6 +234,28 @@ def test_places_stand_before_every_few_codes(tiny_tokenizers, codes, every):
     assert names == expected
     first = vocabulary.span("image").start
     assert [ids[place] - first for place in sequences.code_positions] == list(range(codes))
+
+
+def test_segments_of_a_kind_share_their_positions(sequences):
+    prompt = sequences.prompt(TASKS["recognition"], VALUES)
+    written = sequences.prediction(TASKS["recognition"], VALUES)
+    assert count_positions(prompt + written, sequences.places) == list(range(len(prompt + written)))
+    edit = sequences.prompt(TASKS["editing"], VALUES) + sequences.prediction(TASKS["editing"], VALUES)
+    positions = count_positions(edit, sequences.places)
+    for start, end in sequences.borders.values():
+        starts = [index for index, token in enumerate(edit) if token == start]
+        assert len({positions[index] for index in starts}) <= 1
+        for index in starts:
+            length = edit[index:].index(end)
+            assert positions[index : index + length] == list(range(positions[index], positions[index] + length))
+
+
+def test_the_longest_scene_fits_its_room(sequences):
+    scenes = sequences.scenes
+    full = Scene(objects=(CUBE, BALL) * (scenes.schema.max_objects // 2))
+    assert len(scenes.tokenize(full)) <= scenes.longest
+    scene, text = (sequences.borders[kind][0] for kind in ("scene", "text"))
+    assert sequences.places[text] - sequences.places[scene] == scenes.longest
 
 
 def test_a_code_of_another_image_tokenizer_is_refused(sequences):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Int8
+from jaxtyping import Bool, Float, Int, Int8
 from torch import Tensor
 
 from trilingua.core.errors import ConfigError
@@ -34,6 +34,9 @@ class LoaderConfig:
     and tells an edit, a program or an answer little that the scene does not; without it far more of them fit a row."""
     blind_mix: dict[str, float] = field(default_factory=lambda: {"editing": 2.0, "qa": 6.0, "program": 6.0})
     """As `mix`, for these scenes; tasks that are given nothing but a picture have no place in it."""
+    code_share: float = 1.0
+    """Share of the scenes whose given picture is read as its codes, as published; the others are read as the vectors
+    that were rounded to these codes, which know places better."""
     task_weights: dict[str, float] = field(default_factory=dict)
     """For each task, how much its tokens count in the loss, more than 0; 1 where a task is not named."""
     edited_image_share: float = 0.25
@@ -52,17 +55,21 @@ class LoaderConfig:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {bound}")
-        for name in ("edited_image_share", "blind_share"):
+        for name in ("edited_image_share", "blind_share", "code_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected 0 to 1")
 
 
 class KyvoBatch(NamedTuple):
-    """Packed rows and, for the probe, what the cells of their given pictures show."""
+    """Packed rows and what is known of the cells of their given pictures."""
 
     packed: PackedBatch
     cell_tokens: Int[Tensor, "picture cell"]
     """Index of each cell's token among the flattened tokens of the batch."""
+    by_vectors: Bool[Tensor, " picture"]
+    """Whether the picture's tokens are read as `cell_vectors` instead of codes."""
+    cell_vectors: Float[Tensor, "picture cell code_dim"]
+    """As in `SeenImages`."""
     cell_classes: Int8[Tensor, "picture cell category"]
     """As in `CellTargets`."""
     cell_values: Float[Tensor, "picture cell value"]
@@ -173,7 +180,7 @@ class SequenceBuilder:
             drawn = edit.edited_image and generator.random() < self.config.edited_image_share
             stop = None if drawn else "edited_scene"
             sequences.append(self.build(TASKS["editing"], record, pieces, last_segment=stop, blind=blind))
-        return merge(sequences)
+        return merge(sequences, self.sequences.places)
 
 
 _MOST_EMPTY = 1000
@@ -240,6 +247,7 @@ class PackedStream:
         rows: list[list[Tree]] = [[] for _ in range(config.rows_per_batch)]
         used = [0] * config.rows_per_batch
         pictures: list[tuple[int, SceneRecord]] = []
+        by_vectors: list[bool] = []
         number = first
         while True:
             record, tree = self._tree(number)
@@ -257,17 +265,23 @@ class PackedStream:
             place = self._picture_start(tree)
             if place is not None:
                 pictures.append((row * config.row_length + used[row] + place, record))
+                chance = make_generator(self._seed, "input", number).random() if config.code_share < 1 else 0.0
+                by_vectors.append(chance >= config.code_share)
             rows[row].append(tree)
             used[row] += len(tree.ids)
             number += 1
         packed = pack(rows, config.row_length, self._builder.sequences.vocabulary.begin_id)
         starts = torch.tensor([start for start, _ in pictures], dtype=torch.int64)
         # Stacked behind one record that is cut off again: it gives a batch without given pictures its shape.
-        classes = np.stack([record.cell_classes, *(known.cell_classes for _, known in pictures)])[1:]
-        values = np.stack([record.cell_values, *(known.cell_values for _, known in pictures)])[1:].astype(np.float32)
+        known = [record, *(record for _, record in pictures)]
+        classes = np.stack([record.cell_classes for record in known])[1:]
+        values = np.stack([record.cell_values for record in known])[1:].astype(np.float32)
+        vectors = np.stack([record.vectors for record in known])[1:].astype(np.float32)
         batch = KyvoBatch(
             packed,
             starts[:, None] + torch.tensor(self._builder.sequences.code_positions),
+            torch.tensor(by_vectors, dtype=torch.bool),
+            torch.from_numpy(vectors),
             torch.from_numpy(classes),
             torch.from_numpy(values),
         )

@@ -7,7 +7,8 @@ that it would have in a row of its own. So the loss and the gradients are those 
 a third of the tokens. Knows ids only.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from jaxtyping import Bool, Float, Float32, Int, Int64
 from torch import Tensor
 
 from trilingua.core.errors import ConfigError
+from trilingua.core.positions import count_positions
 
 IGNORED = -100
 """Label of a position that is not supervised."""
@@ -51,8 +53,13 @@ class Tree(NamedTuple):
     """Where each node's tokens start."""
 
 
-def merge(sequences: Iterable[TrainingSequence]) -> Tree:
-    """Merge sequences into the tree of their given pieces; equal beginnings are stored once."""
+def merge(sequences: Iterable[TrainingSequence], places: Mapping[int, int] = MappingProxyType({})) -> Tree:
+    """Merge sequences into the tree of their given pieces; equal beginnings are stored once.
+
+    Args:
+        sequences: what is merged.
+        places: ids that have a position of their own, as `count_positions` takes them.
+    """
     ids: list[int] = []
     positions: list[int] = []
     node: list[int] = []
@@ -60,16 +67,16 @@ def merge(sequences: Iterable[TrainingSequence]) -> Tree:
     weights: list[float] = []
     parents: list[int] = []
     starts: list[int] = []
-    ends: list[int] = []
+    lasts: list[int] = []
     known: dict[tuple[int, tuple[int, ...]], int] = {}
 
     def add(parent: int, piece: Sequence[int]) -> int:
-        first = ends[parent] if parent >= 0 else 0
+        placed = count_positions(piece, places, last=lasts[parent] if parent >= 0 else -1)
         parents.append(parent)
         starts.append(len(ids))
-        ends.append(first + len(piece))
+        lasts.append(placed[-1])
         ids.extend(piece)
-        positions.extend(range(first, first + len(piece)))
+        positions.extend(placed)
         node.extend([len(parents) - 1] * len(piece))
         labels.extend([IGNORED] * len(piece))
         weights.extend([0.0] * len(piece))

@@ -45,6 +45,8 @@ class SceneRecord:
 
     image: UInt16[np.ndarray, " code"]
     """Codes in raster order."""
+    vectors: Float16[np.ndarray, "code code_dim"]
+    """What was rounded to these codes: unit vectors, as in `SeenImages`."""
     scene: Ids
     """The segment's ids, borders included, as are those of questions and edits."""
     cell_classes: Int8[np.ndarray, "cell category"]
@@ -58,7 +60,7 @@ class SceneRecord:
 _OF_QUESTIONS = ("question", "answer", "program")
 _OF_EDITS = ("instruction", "edited_scene", "edited_image")
 _ARRAYS = frozenset(
-    {"image", "cell_classes", "cell_values", "num_questions", "num_edits"}
+    {"image", "vectors", "cell_classes", "cell_values", "num_questions", "num_edits"}
     | {f"{name}.{part}" for name in ("scene", *_OF_QUESTIONS, *_OF_EDITS) for part in ("ids", "offsets")}
 )
 """What a shard holds."""
@@ -77,6 +79,7 @@ def write_shard(path: str | Path, records: Sequence[SceneRecord], vocabulary: Vo
     edits = [edit for record in records for edit in record.edits]
     arrays = {
         "image": np.stack([record.image for record in records]),
+        "vectors": np.stack([record.vectors for record in records]),
         "cell_classes": np.stack([record.cell_classes for record in records]),
         "cell_values": np.stack([record.cell_values for record in records]),
         "num_questions": np.array([len(record.questions) for record in records], np.int32),
@@ -132,6 +135,7 @@ class Shards:
         first_question, first_edit = shard["first_question"][row], shard["first_edit"][row]
         return SceneRecord(
             image=shard["image"][row],
+            vectors=shard["vectors"][row],
             scene=ids("scene", row),
             cell_classes=shard["cell_classes"][row],
             cell_values=shard["cell_values"][row],

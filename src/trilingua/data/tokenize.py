@@ -136,11 +136,12 @@ def _records(
     own = [str(scene.image_filename) for scene in scenes]
     edits = [instruction for name in own for instruction in instructions[name]]
     names = own + [edit.target_image_filename for edit in edits if edit.target_image_filename is not None]
-    codes = dict(zip(names, _codes(images, [folder.image(name) for name in names]), strict=True))
+    seen = dict(zip(names, _see(images, [folder.image(name) for name in names]), strict=True))
     for scene, name in zip(scenes, own, strict=True):
         targets = cell_targets(scene, cell_objects(index_map(scene), grid=images.config.grid_size), schema)
         yield SceneRecord(
-            image=codes[name],
+            image=seen[name][0],
+            vectors=seen[name][1],
             scene=tuple(sequences.segment(_SEGMENTS["scene"], scene)),
             cell_classes=targets.classes,
             cell_values=targets.values.astype(np.float16),
@@ -164,20 +165,22 @@ def _records(
                             ),
                         )
                     ),
-                    edited_image=tuple(codes[drawn].tolist()) if (drawn := item.target_image_filename) else (),
+                    edited_image=tuple(seen[drawn][0].tolist()) if (drawn := item.target_image_filename) else (),
                 )
                 for item in instructions[name]
             ),
         )
 
 
-def _codes(images: ImageTokenizer, pictures: list[Image.Image]) -> list[np.ndarray]:
-    """Return the codes of pictures, one array each."""
+def _see(images: ImageTokenizer, pictures: list[Image.Image]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the codes and the vectors of each picture."""
     size = images.config.image_size
     pixels: list[UInt8[np.ndarray, "3 height width"]] = [image_to_pixels(picture, size) for picture in pictures]
     device = next(images.parameters()).device
-    made = []
+    made: list[tuple[np.ndarray, np.ndarray]] = []
     for start in range(0, len(pixels), 32):
         batch = torch.from_numpy(np.stack(pixels[start : start + 32])).to(device).float() / 255
-        made += list(images.tokenize(batch).cpu().numpy().astype(np.uint16))
+        seen = images.see(batch)
+        codes, vectors = (part.cpu().numpy() for part in (seen.codes, seen.vectors))
+        made += zip(codes.astype(np.uint16), vectors.astype(np.float16), strict=True)
     return made

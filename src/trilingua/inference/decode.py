@@ -4,8 +4,9 @@ Prompts are read once into a key-value cache. Ids that the grammar forces are ne
 model: they ride along in the chunk of the id that was chosen before them. Knows ids alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from jaxtyping import Float
@@ -13,10 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from trilingua.core.errors import ConfigError, VocabularyError
+from trilingua.core.positions import count_positions
 from trilingua.inference.grammar import GrammarTables
 from trilingua.inference.sampling import check_sampling, sample_ids
 from trilingua.inference.weights import column_major
 from trilingua.models.decoder import Decoder
+from trilingua.nn.embeddings import PlacedVectors
 
 _SHRINK_AT = 0.75
 """Rows are taken out of the batch when at most this share of it is still being written: copying the cache costs."""
@@ -44,6 +47,8 @@ class _Row:
     probabilities: list[float] = field(default_factory=list)
     pending: list[int] = field(default_factory=list)
     """Ids that are decided but not yet read by the model."""
+    position: int = -1
+    """Position of the last id that the model has read."""
     finished: bool = False
     active: bool = True
 
@@ -54,6 +59,8 @@ def decode(
     prompts: Sequence[Sequence[int]],
     grammar: GrammarTables | None = None,
     *,
+    places: Mapping[int, int] = MappingProxyType({}),
+    vectors: Sequence[PlacedVectors | None] | None = None,
     max_new_tokens: int | None = None,
     stop_id: int | None = None,
     temperature: float = 0.0,
@@ -69,6 +76,8 @@ def decode(
         decoder: the model; computes in its parameters' type, on their device.
         prompts: ids of each prompt, at least one each; lengths may differ.
         grammar: compiled tables; None: all ids are allowed.
+        places: ids that have a position of their own, as `count_positions` takes them.
+        vectors: for each prompt, code vectors that are read in place of some of its ids, at indices into it.
         max_new_tokens: most ids a row may get, stop id included; None: the grammar's longest sentence.
         stop_id: ends a row; None: the grammar's.
         temperature: 0 takes the likeliest id, else logits are divided by it.
@@ -93,11 +102,14 @@ def decode(
     table = decoder.embedding.table()
     device = table.device
     cache = decoder.make_cache(len(rows), max(len(row.pending) for row in rows) + max_new_tokens)
+    seen = None if vectors is None else _placed(rows, vectors, device)
     while True:
         counts = [len(row.pending) for row in rows]
         new = max(counts)
         ids = torch.tensor([row.pending + [stop_id] * (new - len(row.pending)) for row in rows], device=device)
-        states = decoder.hidden(ids, cache=cache, table=table)
+        positions = torch.tensor([_read(row, places, new) for row in rows], device=device)
+        states = decoder.hidden(ids, positions=positions, cache=cache, table=table, vectors=seen)
+        seen = None
         cache.advance(counts)
         if len(rows) == 1:
             last = states[:, -1]
@@ -145,6 +157,28 @@ class _Head:
             return functional.linear(last, self.rows[first]), members
         logits = functional.linear(last, self.weight)
         return logits.masked_fill(~self.masks[torch.tensor(sets, device=logits.device)], float("-inf")), None
+
+
+def _placed(
+    rows: Sequence[_Row], vectors: Sequence[PlacedVectors | None], device: torch.device
+) -> PlacedVectors | None:
+    """Return the prompts' vectors, placed in the batch that reads the prompts."""
+    length = max(len(row.pending) for row in rows)
+    own = [(place, item) for place, row in enumerate(rows) if (item := vectors[row.index]) is not None]
+    if not own:
+        return None
+    return PlacedVectors(
+        torch.cat([item.places + place * length for place, item in own]).to(device),
+        torch.cat([item.vectors for _, item in own]).to(device),
+    )
+
+
+def _read(row: _Row, places: Mapping[int, int], length: int) -> list[int]:
+    """Return the positions of what the row is about to read, filled up to `length`."""
+    positions = count_positions(row.pending, places, last=row.position)
+    if positions:
+        row.position = positions[-1]
+    return positions + [0] * (length - len(positions))
 
 
 def _write(row: _Row, choice: int, probability: float, grammar: GrammarTables | None, stop_id: int) -> None:

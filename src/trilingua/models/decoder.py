@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from trilingua.core.errors import ConfigError
 from trilingua.nn.attention import Attention, AttentionPlan, plan_attention
 from trilingua.nn.caches import ChunkPlan, KVCache
-from trilingua.nn.embeddings import NumberEncoding, UnifiedEmbedding, UnifiedHead
+from trilingua.nn.embeddings import NumberEncoding, PlacedVectors, UnifiedEmbedding, UnifiedHead
 from trilingua.nn.mlps import SwiGLU
 from trilingua.nn.norms import RMSNorm
 from trilingua.nn.rope import Llama3Scaling, RotaryEmbedding
@@ -168,6 +168,7 @@ class Decoder(nn.Module):
         mask: Bool[Tensor, "batch 1 seq seq"] | None = None,
         cache: KVCache | None = None,
         table: Float[Tensor, "vocab dim"] | None = None,
+        vectors: PlacedVectors | None = None,
     ) -> Float[Tensor, "batch seq dim"]:
         """Return the final normalised states, which the head turns into logits.
 
@@ -176,20 +177,22 @@ class Decoder(nn.Module):
             positions: rotary position of each token; None counts from 0, or from the cache's lengths.
             mask: who sees whom (`build_mask`); None is plain causal.
             cache: keys and values of what was read before; the chunk is written behind each row's
-                length, and counts once the caller calls `cache.advance`. Positions are then the slots.
+                length, and counts once the caller calls `cache.advance`.
             table: `embedding.table()` of these weights, for callers that fold once and read often.
+            vectors: code vectors that are read in place of some ids.
         """
         chunk = None
         if cache is not None:
             assert mask is None, "a cache decides masks"
-            assert positions is None, "a cache decides positions"
             chunk = cache.plan(ids.shape[1])
-            positions, mask, is_causal = chunk.positions, chunk.mask, chunk.is_causal
+            mask, is_causal = chunk.mask, chunk.is_causal
+            if positions is None:
+                positions = chunk.slots
         else:
             is_causal = mask is None
             if positions is None:
                 positions = torch.arange(ids.shape[1], device=ids.device)[None]
-        x = self.embedding(ids, table)
+        x = self.embedding(ids, table, vectors)
         dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
         plan = plan_attention(mask, dtype, is_causal=is_causal)
         rotation = self.rotary(positions, dtype)
@@ -206,6 +209,7 @@ class Decoder(nn.Module):
         cache: KVCache | None = None,
         output_at: Int[Tensor, " selected"] | Bool[Tensor, "batch seq"] | None = None,
         table: Float[Tensor, "vocab dim"] | None = None,
+        vectors: PlacedVectors | None = None,
     ) -> Float[Tensor, "*selected vocab"]:
         """Return logits `[batch, seq, vocab]`, or `[selected, vocab]` at `output_at` alone.
 
@@ -215,9 +219,10 @@ class Decoder(nn.Module):
             mask: who sees whom.
             cache: keys and values of what was read before.
             table: an earlier `embedding.table()`.
+            vectors: code vectors that are read in place of some ids.
             output_at: where logits are wanted: indices into the flattened batch x seq, or a boolean mask.
         """
-        states = self.hidden(ids, positions=positions, mask=mask, cache=cache, table=table)
+        states = self.hidden(ids, positions=positions, mask=mask, cache=cache, table=table, vectors=vectors)
         if output_at is not None:
             states = states.flatten(0, 1)[output_at.flatten()]
         return self.head(states)

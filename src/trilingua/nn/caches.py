@@ -19,8 +19,8 @@ from trilingua.core.errors import ConfigError
 class ChunkPlan:
     """Where a chunk of new tokens goes and what it sees; made once a forward pass, shared by all layers."""
 
-    positions: Int[Tensor, "batch new"]
-    """Slot of each new token, which is its position."""
+    slots: Int[Tensor, "batch new"]
+    """Slot of each new token, which is also its position if the caller knows none."""
     start: int | None
     """The first new slot if it is the same in all rows, else None."""
     visible: int
@@ -71,20 +71,19 @@ class KVCache:
         device = self.memory.device
         offsets = torch.arange(new, device=device)
         if shortest == longest:
-            positions = (offsets + shortest).expand(self.batch, new)
+            slots = (offsets + shortest).expand(self.batch, new)
             visible = shortest + new
             mask = None
             if shortest and new > 1:
-                mask = (torch.arange(visible, device=device) <= positions[:1, :, None])[:, None]
+                mask = (torch.arange(visible, device=device) <= slots[:1, :, None])[:, None]
                 mask = mask.expand(self.batch, 1, new, visible)
             return ChunkPlan(
-                positions=positions, start=shortest, visible=visible, mask=mask, is_causal=shortest == 0 and new > 1
+                slots=slots, start=shortest, visible=visible, mask=mask, is_causal=shortest == 0 and new > 1
             )
         slots = torch.tensor(self.lengths, device=device)[:, None] + offsets
         visible = min(longest + new, self.max_len)
         mask = (torch.arange(visible, device=device) <= slots[:, :, None])[:, None]
-        positions = slots.clamp(max=self.max_len)
-        return ChunkPlan(positions=positions, start=None, visible=visible, mask=mask, is_causal=False)
+        return ChunkPlan(slots=slots.clamp(max=self.max_len), start=None, visible=visible, mask=mask, is_causal=False)
 
     def write(
         self,
@@ -101,7 +100,7 @@ class KVCache:
         else:
             rows = torch.arange(self.batch, device=keys.device)[:, None, None]
             heads = torch.arange(keys.shape[1], device=keys.device)[None, :, None]
-            where = (rows, heads, plan.positions[:, None, :])
+            where = (rows, heads, plan.slots[:, None, :])
             all_keys.index_put_(where, keys.to(all_keys.dtype))
             all_values.index_put_(where, values.to(all_values.dtype))
         return all_keys[:, :, : plan.visible], all_values[:, :, : plan.visible]

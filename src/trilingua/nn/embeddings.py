@@ -5,7 +5,7 @@ here: what an id means is the vocabulary's business.
 """
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +15,14 @@ from torch.nn import functional
 from trilingua.core.errors import ConfigError
 
 NumberEncoding = Literal["learned+sinusoid", "learned", "sinusoid"]
+
+
+class PlacedVectors(NamedTuple):
+    """Vectors of the image tokenizer that no code stands for, and where they are read."""
+
+    places: Int[Tensor, " place"]
+    """Indices into the flattened batch x seq."""
+    vectors: Float[Tensor, "place code_dim"]
 
 
 def sinusoid_table(count: int, dim: int) -> Float[Tensor, "count dim"]:
@@ -99,10 +107,24 @@ class UnifiedEmbedding(nn.Module):
             return torch.cat(parts)
 
     def forward(
-        self, ids: Int[Tensor, "batch seq"], table: Float[Tensor, "vocab dim"] | None = None
+        self,
+        ids: Int[Tensor, "batch seq"],
+        table: Float[Tensor, "vocab dim"] | None = None,
+        vectors: PlacedVectors | None = None,
     ) -> Float[Tensor, "batch seq dim"]:
-        """Return each id's row; `table` is an earlier `table()`, for callers that fold once and read often."""
-        return functional.embedding(ids, self.table() if table is None else table)
+        """Return each id's row.
+
+        Args:
+            ids: what is read.
+            table: an earlier `table()`, for callers that fold once and read often.
+            vectors: code vectors that are read in place of some ids, whatever these are.
+        """
+        rows = functional.embedding(ids, self.table() if table is None else table)
+        if vectors is None:
+            return rows
+        with torch.autocast(rows.device.type, enabled=False):
+            read = functional.linear(vectors.vectors.to(self.projector.dtype), self.projector)
+        return rows.flatten(0, 1).index_copy(0, vectors.places, read.to(rows.dtype)).view_as(rows)
 
 
 class UnifiedHead(nn.Module):

@@ -80,8 +80,19 @@ class Reconstruction(NamedTuple):
     images: Float[Tensor, "batch 3 height width"]
     """Not clipped."""
     quantized: Quantized
+    latents: Float[Tensor, "batch code code_dim"]
+    """Each cell's unit vector before it was quantized."""
     features: Float[Tensor, "batch code dim"]
     """The decoder's last features of each cell."""
+
+
+class SeenImages(NamedTuple):
+    """What the encoder sees in a batch of pictures, before and after rounding."""
+
+    vectors: Float[Tensor, "batch code code_dim"]
+    """Each cell's unit vector."""
+    codes: Int[Tensor, "batch code"]
+    """The code nearest to it, in raster order, each in [0, num_codes)."""
 
 
 class ImageTokenizer(nn.Module):
@@ -103,14 +114,16 @@ class ImageTokenizer(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Reconstruction:
         """Encode, quantize and decode; in training mode the codebook follows."""
-        quantized = self.quantizer(self.encode(images))
+        latents = self.encode(images)
+        quantized = self.quantizer(latents)
         pixels, features = self.decode(quantized.vectors)
-        return Reconstruction(pixels, quantized, features)
+        return Reconstruction(pixels, quantized, latents, features)
 
     def encode(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch code code_dim"]:
-        """Return one latent vector for each cell."""
+        """Return one latent unit vector for each cell: what its code is the nearest to."""
         patches = images_to_patches(images * 2 - 1, self.config.patch_size)
-        return self.spread(self.to_code(self.encoder(patches)).float().transpose(1, 2)).transpose(1, 2)
+        spread = self.spread(self.to_code(self.encoder(patches)).float().transpose(1, 2)).transpose(1, 2)
+        return F.normalize(spread, dim=-1)
 
     def decode(
         self, vectors: Float[Tensor, "batch code code_dim"]
@@ -128,9 +141,14 @@ class ImageTokenizer(nn.Module):
         return pixels * 0.5 + 0.5, features
 
     @torch.inference_mode()
+    def see(self, images: Float[Tensor, "batch 3 height width"]) -> SeenImages:
+        """Return the vectors and the codes of pictures; the module is in evaluation mode."""
+        vectors = self.encode(images)
+        return SeenImages(vectors, self.quantizer.codes(vectors))
+
     def tokenize(self, images: Float[Tensor, "batch 3 height width"]) -> Int[Tensor, "batch code"]:
         """Return the codes of pictures in raster order, each in [0, num_codes); the module is in evaluation mode."""
-        return self.quantizer.codes(self.encode(images))
+        return self.see(images).codes
 
     @torch.inference_mode()
     def detokenize(self, codes: Int[Tensor, "batch code"]) -> Float[Tensor, "batch 3 height width"]:

@@ -63,6 +63,15 @@ class SceneTokenizer:
         self._starts = [vocabulary.marker(f"[OBJECT-{number}]") for number in range(1, schema.max_objects + 1)]
         self._values = {name: {ids: value for value, ids in values.items()} for name, values in self.value_ids.items()}
 
+    @property
+    def longest(self) -> int:
+        """Most ids that a scene has, borders included."""
+        lengths = [
+            1 + (max(map(len, self.value_ids[a.name].values())) if isinstance(a, Category) else a.count)
+            for a in self.schema.attributes
+        ]
+        return 2 + self.schema.max_objects * (2 + sum(lengths))
+
     def tokenize(self, scene: Scene, *, sort: bool = True) -> list[int]:
         """Return the ids of a scene, borders included.
 

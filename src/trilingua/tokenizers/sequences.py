@@ -10,7 +10,8 @@ Source: Kyvo, section 3 and its published data code (`multimodal_dataset.py`).
 Differs: editing predicts the edited scene before the edited picture (the paper's own suggestion, appendix
 F), so that the picture is drawn from a decided scene; there the picture comes first. A marker stands before
 every few codes of a picture and says where they are: rotary positions tell how far two tokens are from each
-other, and leave a small causal model in the dark about which row and column a code belongs to.
+other, and leave a small causal model in the dark about which row and column a code belongs to. Segments of
+one kind share their positions (`SequenceTokenizer.places`); there every token stands one after the last.
 """
 
 import math
@@ -74,6 +75,10 @@ TASKS: Mapping[str, Task] = {
     )
 }
 """Every task of the system by name. Source: Kyvo, Table 1; `program` is ours."""
+
+
+_TEXT_ROOM = 128
+"""Positions of a text; a longer one runs into those of programs, which does no harm."""
 
 
 @cache
@@ -149,6 +154,10 @@ class SequenceTokenizer:
             "program": (marker("[PROGRAM-START]"), marker("[PROGRAM-END]")),
         }
         self.output_id = marker("[OUTPUT-START]")
+        self.places = self._places(schema)
+        """Position of each id that opens a segment, as `count_positions` takes them: every kind has a room of its
+        own, so that a scene and its edited twin stand at the same positions, token by token. The rooms are as
+        wide as need be, in an order by which recognition counts from 0 without a gap."""
 
     def segment(self, segment: Segment, value: Any) -> list[int]:
         """Return the ids of one segment, borders included.
@@ -223,6 +232,14 @@ class SequenceTokenizer:
         if num_stray:
             problems.append(f"{num_stray} stray tokens at the end")
         return Parsed(values, tuple(problems), object_spans)
+
+    def _places(self, schema: Schema) -> dict[int, int]:
+        image = 1  # [BEGIN] before it
+        scene = image + len(self._with_places([0] * self.codes_per_image)) + 2 + 1  # borders and [OUTPUT-START]
+        text = scene + self.scenes.longest
+        program = text + _TEXT_ROOM
+        rooms: dict[Kind, int] = {"image": image, "scene": scene, "text": text, "program": program}
+        return {self.borders[kind][0]: position for kind, position in rooms.items()}
 
     def _with_places(self, codes: list[int]) -> list[int]:
         """Return an image's ids with the marker of the place before every `codes_per_place` of them."""

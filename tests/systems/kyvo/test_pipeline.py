@@ -13,7 +13,7 @@ from trilingua.data.clevr.files import ClevrFolder
 from trilingua.scenes.functions import PROGRAM_WORDS
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.systems.kyvo.grammars import answer_words
-from trilingua.systems.kyvo.pipeline import Answer, Kyvo
+from trilingua.systems.kyvo.pipeline import Answer, Kyvo, SeenPicture
 from trilingua.tokenizers.sequences import TASKS
 
 INSTRUCTION = "Remove the small red cube"
@@ -58,8 +58,8 @@ def test_recognized_scenes_are_valid_and_a_batch_is_its_parts(tiny_model, tiny_d
 
 
 def test_scores_are_the_probabilities_of_the_objects_tokens(tiny_model, pictures):
-    codes = tiny_model._encode(pictures[:1])
-    (decoded,) = tiny_model.decode_task("recognition", [{"image": codes[0]}])
+    seen = tiny_model._see(pictures[:1])
+    (decoded,) = tiny_model.decode_task("recognition", [{"image": seen[0]}])
     scene = tiny_model.recognize(pictures[0])
     opening = {tiny_model.sequences.vocabulary.marker(f"[OBJECT-{number}]") for number in range(1, 11)}
     starts = [place for place, token in enumerate(decoded.ids) if token in opening]
@@ -67,6 +67,25 @@ def test_scores_are_the_probabilities_of_the_objects_tokens(tiny_model, pictures
     ends = [*starts[1:], decoded.ids.index(scene_end)]
     wanted = [float(np.prod(decoded.probabilities[a:b])) for a, b in zip(starts, ends, strict=True)]
     assert [item.score for item in scene.objects] == pytest.approx(wanted)
+
+
+def test_pictures_may_be_read_as_vectors(tiny_model, tiny_run, pictures):
+    model = Kyvo.load(tiny_run, read_codes=False)
+    assert tiny_model.read_codes
+    seen = model._see(pictures[:3])
+    assert all(isinstance(item, SeenPicture) for item in seen)
+    # The codes' own vectors read like the codes, whatever codes are said to stand there.
+    rounded = [SeenPicture([0] * len(item.codes), model.images.codebook[item.codes]) for item in seen]
+    values, same = ([{"image": item} for item in items] for items in (seen, rounded))
+    by_codes = tiny_model.decode_task("recognition", values)
+    assert [item.ids for item in model.decode_task("recognition", same)] == [item.ids for item in by_codes]
+    for one, other in zip(model.decode_task("recognition", same), by_codes, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, rel=1e-3)
+    together = model.decode_task("recognition", values)
+    assert [item.probabilities for item in together] != [item.probabilities for item in by_codes]
+    for item, value in zip(together, values, strict=True):
+        (alone,) = model.decode_task("recognition", [value])
+        assert alone.ids == item.ids
 
 
 def test_recognition_without_the_grammar(tiny_model, pictures):
@@ -144,8 +163,8 @@ def test_prompts_are_ids_and_detokenize_reads_what_follows(tiny_model, pictures,
     assert type(prompt) is list
     assert {type(token) for token in prompt} == {int}
     assert prompt[-1] == tiny_model.sequences.output_id
-    codes = tiny_model._encode([pictures[0]])[0]
-    (decoded,) = tiny_model.decode_task(task, [{**values, "image": codes}])
+    picture = tiny_model._see([pictures[0]])[0]
+    (decoded,) = tiny_model.decode_task(task, [{**values, "image": picture}])
     result = tiny_model.detokenize(task, decoded.ids)
     assert result["problems"] == []
     assert set(result) == {segment.name for segment in TASKS[task].predicted} | {"problems"}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.oracles.packing import separate_loss, unpacked
+from tests.oracles.packing import placed, separate_loss, unpacked
 from tests.oracles.probing import cells_of, probe_loss
 
 from trilingua.core.config import replace_dotted
@@ -43,9 +43,9 @@ def drawn(tiny_tokenizers: Tokenizers, tiny_shards: Path, monkeypatch: pytest.Mo
     trees: list[list[TrainingSequence]] = []
     merge = loaders.merge
 
-    def remember(sequences: list[TrainingSequence]) -> Any:
+    def remember(sequences: list[TrainingSequence], places: dict[int, int]) -> Any:
         trees.append(sequences)
-        return merge(sequences)
+        return merge(sequences, places)
 
     monkeypatch.setattr(loaders, "merge", remember)
     shards = Shards(tiny_shards, tiny_tokenizers.vocabulary)
@@ -68,7 +68,8 @@ def test_loss_and_gradients_equal_separate_sequences(
     task = make_task(tiny_tokenizers, config)
     decoder, numbers = task.model.decoder, tiny_tokenizers.vocabulary.span("numbers")
     loss, metrics = task.loss(batch)
-    expected = separate_loss(decoder, sequences, span=(numbers.start, numbers.stop), sigma=sigma)
+    places = tiny_tokenizers.sequences.places
+    expected = separate_loss(decoder, sequences, span=(numbers.start, numbers.stop), sigma=sigma, places=places)
     torch.testing.assert_close(metrics["tokens"], expected.detach(), rtol=1e-5, atol=1e-5)
     assert ("probe" in metrics) == (task.model.probe is not None) == bool(probe_weight)
     if task.model.probe is not None:
@@ -78,7 +79,7 @@ def test_loss_and_gradients_equal_separate_sequences(
             if row not in states:
                 kept: list[torch.Tensor] = []
                 handle = decoder.layers[0].register_forward_hook(lambda *call, kept=kept: kept.append(call[2]))
-                decoder(torch.tensor([rows[row]]))
+                decoder(torch.tensor([rows[row]]), positions=torch.tensor([placed(rows[row], places)]))
                 handle.remove()
                 states[row] = kept[0][0]
         cells = cells_of(rows, records, tiny_tokenizers.vocabulary)
@@ -96,6 +97,26 @@ def test_loss_and_gradients_equal_separate_sequences(
     ours, slow = (torch.autograd.grad(value, parameters) for value in (loss, expected))
     for name, mine, peer in zip(names, ours, slow, strict=True):
         torch.testing.assert_close(mine, peer, rtol=2e-3, atol=2e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_vectors_are_read_in_place_of_codes(drawn: Drawn, tiny_tokenizers: Tokenizers) -> None:
+    batch, _, _ = drawn
+    task = make_task(tiny_tokenizers)
+    codebook = task.model.decoder.embedding.codebook
+    first = tiny_tokenizers.vocabulary.span("image").start
+    codes = batch.packed.ids.flatten()[batch.cell_tokens] - first
+    assert not batch.by_vectors.any()
+    by_codes, _ = task.loss(batch)
+    some = torch.arange(len(codes)) % 2 == 0
+    # The codes' own vectors read the same, whatever ids stand there; other vectors do not.
+    hidden = batch.packed.ids.clone()
+    hidden.view(-1)[batch.cell_tokens[some].flatten()] = first
+    same = batch._replace(by_vectors=some, cell_vectors=codebook[codes], packed=batch.packed._replace(ids=hidden))
+    torch.testing.assert_close(task.loss(same)[0], by_codes, rtol=1e-5, atol=1e-5)
+    other, _ = task.loss(batch._replace(by_vectors=some))
+    assert (other - by_codes).abs() > 1e-4
+    gradient = torch.autograd.grad(other, task.model.decoder.embedding.projector)[0]
+    assert gradient.abs().max() > 0
 
 
 def test_counts_and_metrics_are_those_of_the_sequences(drawn: Drawn, tiny_tokenizers: Tokenizers) -> None:

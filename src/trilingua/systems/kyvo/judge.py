@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from trilingua.data.shards import SceneRecord, Shards
@@ -10,7 +11,7 @@ from trilingua.metrics.scene_match import score_scenes
 from trilingua.models.decoder import Decoder
 from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.build import Tokenizers
-from trilingua.systems.kyvo.pipeline import Kyvo
+from trilingua.systems.kyvo.pipeline import Kyvo, SeenPicture
 from trilingua.tokenizers.images import pixels_to_image
 from trilingua.tokenizers.sequences import TASKS
 
@@ -19,23 +20,24 @@ _PICTURES = 8
 
 
 def make_judge(
-    tokenizers: Tokenizers, shards: Shards, num_scenes: int
+    tokenizers: Tokenizers, shards: Shards, num_scenes: int, *, read_codes: bool = True
 ) -> Callable[[Decoder, int, Path], dict[str, float]]:
     """Return a function that evaluates a decoder on the last `num_scenes` scenes of the shards.
 
-    Scenes are compared with their own tokens read back, so that numbers are those of the grid.
+    Pictures are read as codes, or as vectors where `read_codes` is false. Scenes are compared with their own tokens
+    read back, so that numbers are those of the grid.
     """
     records = [shards[index] for index in range(len(shards) - num_scenes, len(shards))]
     sequences = tokenizers.sequences
     truth = [sequences.scenes.detokenize(record.scene).scene for record in records]
 
     def judge(decoder: Decoder, step: int, out_dir: Path) -> dict[str, float]:
-        model = Kyvo(tokenizers, decoder)
+        model = Kyvo(tokenizers, decoder, read_codes=read_codes)
         figures = {"recognition_jaccard": _recognition(model, records, truth)}
         edits = [(record, scene, record.edits[0]) for record, scene in zip(records, truth, strict=True) if record.edits]
         if edits:
             values = [
-                {"image": record.image.tolist(), "scene": scene, "instruction": _text(model, edit.instruction)}
+                {"image": _seen(record), "scene": scene, "instruction": _text(model, edit.instruction)}
                 for record, scene, edit in edits
             ]
             wanted = [sequences.scenes.detokenize(edit.edited_scene).scene for _, _, edit in edits]
@@ -51,7 +53,7 @@ def make_judge(
         ]
         if asked:
             values = [
-                {"image": record.image.tolist(), "scene": scene, "question": _text(model, question.question)}
+                {"image": _seen(record), "scene": scene, "question": _text(model, question.question)}
                 for record, scene, question in asked
             ]
             answers = [_text(model, question.answer) for _, _, question in asked]
@@ -73,9 +75,13 @@ def make_judge(
 
 
 def _recognition(model: Kyvo, records: list[SceneRecord], truth: list[Scene]) -> float:
-    decoded = model.decode_task("recognition", [{"image": record.image.tolist()} for record in records])
+    decoded = model.decode_task("recognition", [{"image": _seen(record)} for record in records])
     found = [model.sequences.parse(TASKS["recognition"], item.ids).values["scene"] for item in decoded]
     return float(score_scenes(found, truth)["jaccard"])
+
+
+def _seen(record: SceneRecord) -> SeenPicture:
+    return SeenPicture(record.image.tolist(), torch.from_numpy(record.vectors.astype(np.float32)))
 
 
 def _text(model: Kyvo, segment: tuple[int, ...]) -> str:

@@ -9,11 +9,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from PIL import Image
+from torch import Tensor
 
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.io import read_image
@@ -21,6 +23,7 @@ from trilingua.inference.decode import DecodedSequence, decode
 from trilingua.inference.grammar import GrammarTables
 from trilingua.inference.weights import arrange_for_decoding
 from trilingua.models.decoder import Decoder
+from trilingua.nn.embeddings import PlacedVectors
 from trilingua.scenes.program_text import program_from_text
 from trilingua.scenes.programs import execute_program
 from trilingua.scenes.scene import Scene
@@ -50,27 +53,54 @@ class Answer:
     """Why the program could not be run, in which case `text` was written directly."""
 
 
-class Kyvo:
-    """A trained model and its tokenizers, ready to use."""
+class SeenPicture(NamedTuple):
+    """A picture as a task is given it."""
 
-    def __init__(self, tokenizers: Tokenizers, decoder: Decoder, *, device: str = "cpu") -> None:
+    codes: list[int]
+    """In raster order."""
+    vectors: Float[Tensor, "code code_dim"]
+    """What was rounded to these codes, as in `SeenImages`."""
+
+
+class Kyvo:
+    """A trained model and its tokenizers, ready to use.
+
+    Args:
+        tokenizers: of the run.
+        decoder: of the run; it is arranged for decoding.
+        device: where to compute.
+        read_codes: read given pictures as their codes, and not as the vectors that were rounded to these. A
+            decoder that was trained on both sees better by vectors; an exported one knows codes alone.
+    """
+
+    def __init__(
+        self, tokenizers: Tokenizers, decoder: Decoder, *, device: str = "cpu", read_codes: bool = True
+    ) -> None:
         self.tokenizers = tokenizers
         self.sequences = tokenizers.sequences
         self.images = tokenizers.images.to(device).eval()
         self.decoder = arrange_for_decoding(decoder.to(device))
         self.device = torch.device(device)
+        self.read_codes = read_codes
         self._grammars: dict[tuple[str, str | None], GrammarTables] = {}
 
     @classmethod
-    def load(cls, run: str | Path, *, device: str = "cpu") -> "Kyvo":
+    def load(cls, run: str | Path, *, device: str = "cpu", read_codes: bool | None = None) -> "Kyvo":
         """Read a run directory that `trilingua train` wrote.
+
+        Args:
+            run: the folder.
+            device: where to compute.
+            read_codes: as in the class; None for what the run was trained on.
 
         Raises:
             CheckpointError: the folder is no run, or a file of it is missing or torn.
         """
         tokenizers = load_tokenizers(run, device=device)
-        _, decoder = load_decoder(run, tokenizers, device=device)
-        return cls(tokenizers, decoder, device=device)
+        config, decoder = load_decoder(run, tokenizers, device=device)
+        if read_codes is None:
+            read_codes = config.loader.code_share == 1
+        return cls(tokenizers, decoder, device=device, read_codes=read_codes)
 
     def recognize(self, images: Any, *, constrained: bool = True) -> Any:
         """Return the scene of a picture, or of each picture of a list.
@@ -84,7 +114,7 @@ class Kyvo:
             objects that are malformed are left out.
         """
         pictures, one = _as_list(images)
-        values = [{"image": codes} for codes in self._encode(pictures)]
+        values = [{"image": seen} for seen in self._see(pictures)]
         scenes = []
         for decoded in self.decode_task("recognition", values, constrained=constrained):
             parsed = self.sequences.parse(TASKS["recognition"], decoded.ids)
@@ -114,10 +144,10 @@ class Kyvo:
         """
         pictures, one = _as_list(images)
         texts = _texts(instructions, one, "instruction")
-        codes = self._encode(pictures)
-        known = self._scenes(codes, scenes, one)
+        seen = self._see(pictures)
+        known = self._scenes(seen, scenes, one)
         values = [
-            {"image": image, "scene": scene, "instruction": text} for image, scene, text in _zip(codes, known, texts)
+            {"image": image, "scene": scene, "instruction": text} for image, scene, text in _zip(seen, known, texts)
         ]
         decoded = self.decode_task("editing", values)
         parsed = [self.sequences.parse(TASKS["editing"], item.ids) for item in decoded]
@@ -140,9 +170,9 @@ class Kyvo:
         """
         pictures, one = _as_list(images)
         texts = _texts(questions, one, "question")
-        codes = self._encode(pictures)
-        known = self._scenes(codes, scene, one)
-        values = [{"image": image, "scene": item, "question": text} for image, item, text in _zip(codes, known, texts)]
+        seen = self._see(pictures)
+        known = self._scenes(seen, scene, one)
+        values = [{"image": image, "scene": item, "question": text} for image, item, text in _zip(seen, known, texts)]
         if by_program or explain:
             answers = self._answer_by_program(values)
         else:
@@ -169,7 +199,7 @@ class Kyvo:
     def _ready(self, segment: Segment, value: Any) -> Any:
         """Return a person's value, checked, as the sequence tokenizer takes it."""
         if segment.kind == "image":
-            return self._encode([value])[0]
+            return self._see([value])[0].codes
         if segment.kind == "scene":
             self._check_scene(value)
         else:
@@ -201,15 +231,15 @@ class Kyvo:
             )
         return self._grammars[key]
 
-    def _encode(self, pictures: Sequence[Any]) -> list[list[int]]:
-        """Return the codes of each picture in raster order."""
+    def _see(self, pictures: Sequence[Any]) -> list[SeenPicture]:
         size = self.images.config.image_size
-        codes: list[list[int]] = []
+        found: list[SeenPicture] = []
         for start in range(0, len(pictures), _BATCH):
             pixels = [image_to_pixels(_read(picture), size) for picture in pictures[start : start + _BATCH]]
             batch = torch.from_numpy(np.stack(pixels)).to(self.device).float() / 255
-            codes += self.images.tokenize(batch).tolist()
-        return codes
+            seen = self.images.see(batch)
+            found += map(SeenPicture, seen.codes.tolist(), seen.vectors)
+        return found
 
     def paint(self, codes: Sequence[Sequence[int] | None]) -> list[Image.Image]:
         """Return the picture of each list of codes; a gray one where there are none."""
@@ -229,12 +259,15 @@ class Kyvo:
 
         Args:
             task: which task.
-            values: the given values by name; images are codes in raster order.
+            values: the given values by name; a picture is a `SeenPicture`.
             constrained: decode under the task's grammar.
             last_segment: stop after this predicted segment; None for the whole prediction.
         """
         grammar = self.grammar(task, last_segment=last_segment)
-        prompts = [self.sequences.prompt(_task(task), item) for item in values]
+        prompts = [self.sequences.prompt(_task(task), _as_ids(item)) for item in values]
+        vectors = None
+        if not self.read_codes:
+            vectors = [self._vectors(prompt, item.get("image")) for prompt, item in zip(prompts, values, strict=True)]
         limit = grammar.longest or _LONGEST_TEXT
         excess = max(map(len, prompts)) + limit - self.decoder.config.max_positions
         if excess > 0:
@@ -245,15 +278,24 @@ class Kyvo:
                 self.decoder,
                 prompts[start : start + _BATCH],
                 grammar if constrained else None,
+                places=self.sequences.places,
+                vectors=None if vectors is None else vectors[start : start + _BATCH],
                 max_new_tokens=limit,
                 stop_id=grammar.stop_id,
             )
         return decoded
 
-    def _scenes(self, codes: Sequence[Sequence[int]], scenes: Any, one: bool) -> list[Scene]:
-        """Return the given scenes, or recognize them from the pictures' codes."""
+    def _vectors(self, prompt: Sequence[int], picture: SeenPicture | None) -> PlacedVectors | None:
+        """Return the vectors of a prompt's picture, placed in the prompt."""
+        if picture is None:
+            return None
+        start = prompt.index(self.sequences.borders["image"][0])
+        return PlacedVectors(torch.tensor(self.sequences.code_positions) + start, picture.vectors)
+
+    def _scenes(self, seen: Sequence[SeenPicture], scenes: Any, one: bool) -> list[Scene]:
+        """Return the given scenes, or recognize them."""
         if scenes is None:
-            decoded = self.decode_task("recognition", [{"image": image} for image in codes])
+            decoded = self.decode_task("recognition", [{"image": image} for image in seen])
             return [self.sequences.parse(TASKS["recognition"], item.ids).values["scene"] for item in decoded]
         if not one and not isinstance(scenes, list | tuple):
             raise InputError(f"scene: expected a list, one for each picture, got {type(scenes).__name__}")
@@ -288,6 +330,10 @@ class Kyvo:
             else:
                 answers.append(Answer(text=self._answer([item])[0], program=text, problem=problem))
         return answers
+
+
+def _as_ids(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.codes if isinstance(value, SeenPicture) else value for name, value in values.items()}
 
 
 def _scored(parsed: Parsed, name: str, decoded: DecodedSequence) -> Scene:

@@ -17,6 +17,7 @@ from trilingua.data.cells import NUM_CELL_VALUES, num_cell_classes
 from trilingua.data.loaders import KyvoBatch
 from trilingua.data.packing import IGNORED
 from trilingua.models.decoder import Decoder
+from trilingua.nn.embeddings import PlacedVectors
 from trilingua.nn.losses import token_loss
 from trilingua.nn.masks import build_mask
 from trilingua.nn.probes import DenseProbe
@@ -75,7 +76,12 @@ class KyvoTask(TrainTask):
         block = torch.arange(packed.ids.shape[1], device=packed.ids.device).expand_as(packed.ids)
         mask = build_mask(packed.node, packed.ancestors, block)
         wanted = (packed.labels != IGNORED).flatten().nonzero()[:, 0]
-        logits = self.model(packed.ids, positions=packed.positions, mask=mask, output_at=wanted)
+        vectors = None
+        if batch.by_vectors.any():
+            vectors = PlacedVectors(
+                batch.cell_tokens[batch.by_vectors].flatten(), batch.cell_vectors[batch.by_vectors].flatten(0, 1)
+            )
+        logits = self.model(packed.ids, positions=packed.positions, mask=mask, output_at=wanted, vectors=vectors)
         labels = packed.labels.flatten()[wanted]
         total, losses = token_loss(
             logits,

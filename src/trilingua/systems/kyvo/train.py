@@ -104,7 +104,9 @@ def train_decoder(config: KyvoConfig, run: Path, *, resume: bool = False) -> Tra
     decoder = build_decoder(config, tokenizers)
     builder = SequenceBuilder(config.loader, tokenizers.sequences)
     stream = PackedStream(shards, builder, seed=config.trainer.seed, num_scenes=len(shards) - config.held_out)
-    judge = make_judge(tokenizers, shards, config.held_out) if config.held_out else None
+    judge = None
+    if config.held_out:
+        judge = make_judge(tokenizers, shards, config.held_out, read_codes=config.loader.code_share == 1)
     task = KyvoTask(config, tokenizers, decoder, judge=judge)
     return Trainer(task, stream, config.trainer, run).fit(resume=resume)
 
