@@ -68,6 +68,18 @@ def test_another_vocabulary_is_refused_in_words(tmp_path: Path) -> None:
     )
 
 
+def test_another_image_tokenizer_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "one.safetensors"
+    write_shard(path, random_records(0, 1), VOCABULARY, image_tokenizer="a" * 64)
+    assert len(Shards(tmp_path, VOCABULARY)) == len(Shards(tmp_path, VOCABULARY, image_tokenizer="a" * 64)) == 1
+    with pytest.raises(VocabularyError) as caught:
+        Shards(tmp_path, VOCABULARY, image_tokenizer="b" * 64)
+    assert str(caught.value) == (
+        f"{path}: made with image tokenizer aaaaaaaaaaaa, but this run has bbbbbbbbbbbb; "
+        "tokenize again with this run, or pass the run that made it"
+    )
+
+
 @pytest.mark.parametrize("keep", [0, 5, 200, 0.5, 0.999])
 def test_a_torn_shard_is_refused_in_words(tmp_path: Path, keep: float) -> None:
     path = tmp_path / "one.safetensors"

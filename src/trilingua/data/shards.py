@@ -1,7 +1,7 @@
 """Tokenized data on disk: a scene's picture, text and edits as ids, never pixels.
 
 A shard is one safetensors file. Lists of different lengths lie end to end in one array with an array of
-offsets. Its header names the vocabulary; a shard of another vocabulary is refused in words.
+offsets. Its header names the vocabulary and the image tokenizer; a shard of others is refused in words.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from jaxtyping import Float16, Int8, UInt16
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from trilingua.core.errors import InputError
+from trilingua.core.errors import InputError, VocabularyError
 from trilingua.core.io import atomic_path, existing_folder
 from trilingua.tokenizers.vocabulary import Vocabulary
 
@@ -66,13 +66,16 @@ _ARRAYS = frozenset(
 """What a shard holds."""
 
 
-def write_shard(path: str | Path, records: Sequence[SceneRecord], vocabulary: Vocabulary) -> None:
+def write_shard(
+    path: str | Path, records: Sequence[SceneRecord], vocabulary: Vocabulary, *, image_tokenizer: str = ""
+) -> None:
     """Write records as one shard, atomically.
 
     Args:
         path: the file, `*.safetensors`.
         records: at least one; all pictures have the same number of codes.
         vocabulary: what the ids were made with.
+        image_tokenizer: digest of what the codes and vectors were made with.
     """
     assert records, "a shard holds at least one scene"
     questions = [question for record in records for question in record.questions]
@@ -96,7 +99,8 @@ def write_shard(path: str | Path, records: Sequence[SceneRecord], vocabulary: Vo
         )
         arrays[f"{name}.offsets"] = np.cumsum([0, *map(len, values)]).astype(np.int64)
     with atomic_path(path) as temporary:
-        save_file(arrays, temporary, metadata={"vocabulary": vocabulary.digest, "kind": "trilingua-shard"})
+        made_with = {"vocabulary": vocabulary.digest, "image_tokenizer": image_tokenizer}
+        save_file(arrays, temporary, metadata={**made_with, "kind": "trilingua-shard"})
 
 
 class Shards:
@@ -105,18 +109,19 @@ class Shards:
     Args:
         folder: holds `*.safetensors` of `write_shard`, taken in the order of their names.
         vocabulary: what their ids must have been made with.
+        image_tokenizer: digest of what their codes and vectors must have been made with; None for any.
 
     Raises:
         InputError: the folder holds no shards, or one that cannot be read.
-        VocabularyError: a shard was made with another vocabulary.
+        VocabularyError: a shard was made with another vocabulary or another image tokenizer.
     """
 
-    def __init__(self, folder: str | Path, vocabulary: Vocabulary) -> None:
+    def __init__(self, folder: str | Path, vocabulary: Vocabulary, *, image_tokenizer: str | None = None) -> None:
         # A hidden file is one that was being written when its process was killed.
         paths = sorted(path for path in existing_folder(folder).glob("*.safetensors") if path.name[0] != ".")
         if not paths:
             raise InputError(f"{folder}: holds no shards; make them with `trilingua tokenize DATA --out {folder}`")
-        self._shards = [_read(path, vocabulary) for path in paths]
+        self._shards = [_read(path, vocabulary, image_tokenizer) for path in paths]
         self._starts = np.cumsum([0, *(len(shard["image"]) for shard in self._shards)])
 
     def __len__(self) -> int:
@@ -154,7 +159,7 @@ class Shards:
         )
 
 
-def _read(path: Path, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+def _read(path: Path, vocabulary: Vocabulary, image_tokenizer: str | None) -> dict[str, np.ndarray]:
     try:
         with safe_open(path, framework="numpy") as opened:
             metadata = opened.metadata() or {}
@@ -165,6 +170,12 @@ def _read(path: Path, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
                 lacking = ", ".join(sorted(_ARRAYS - names)) or "the name of its vocabulary"
                 raise InputError(f"{path}: lacks {lacking}; it is of another version; tokenize again")
             vocabulary.require(metadata["vocabulary"], str(path))
+            made_with = metadata.get("image_tokenizer", "")
+            if image_tokenizer not in (None, made_with):
+                raise VocabularyError(
+                    f"{path}: made with image tokenizer {made_with[:12]}, but this run has {image_tokenizer[:12]}; "
+                    "tokenize again with this run, or pass the run that made it"
+                )
             arrays = {name: opened.get_tensor(name) for name in _ARRAYS}
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: cannot be read as safetensors ({error}); tokenize again") from error

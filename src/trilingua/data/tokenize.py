@@ -106,7 +106,7 @@ def tokenize_folder(
                 scenes = [folder.scene(position) for position in positions[part : part + batch_size]]
                 records += _records(folder, scenes, questions, instructions, images, sequences, index_map)
                 progress(len(scenes))
-            write_shard(path, records, sequences.vocabulary)
+            write_shard(path, records, sequences.vocabulary, image_tokenizer=images.digest)
     return len(folder)
 
 

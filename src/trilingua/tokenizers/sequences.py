@@ -140,6 +140,7 @@ class SequenceTokenizer:
         self.codes_per_image, self.codes_per_place = codes_per_image, codes_per_place
         num_places = count_places(codes_per_image, codes_per_place)
         self.place_ids = tuple(vocabulary.marker(f"[PLACE-{number}]") for number in range(1, num_places + 1))
+        self._known_places = frozenset(self.place_ids)
         self.code_positions = tuple(
             1 + index + (1 + index // codes_per_place if codes_per_place else 0) for index in range(codes_per_image)
         )
@@ -252,7 +253,7 @@ class SequenceTokenizer:
 
     def _codes(self, segment: Segment, ids: Sequence[int], problems: list[str]) -> list[int] | None:
         """Return the image's codes in raster order, or None if they are not as many as a picture has."""
-        written = [index for index in ids if index not in self.place_ids]
+        written = [index for index in ids if index not in self._known_places]
         if list(ids) != self._with_places(written):
             problems.append(f"{segment.name}: its places are not marked as they should be")
         codes = self._offsets("image", segment, written, problems)

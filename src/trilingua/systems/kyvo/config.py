@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
+from trilingua.core.errors import ConfigError
 from trilingua.core.presets import preset
 from trilingua.data.loaders import LoaderConfig
 from trilingua.models.decoder import DecoderConfig
@@ -71,11 +72,19 @@ class KyvoConfig:
     trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(max_steps=1000))
     """How the decoder is trained."""
 
+    def __post_init__(self) -> None:
+        for name in ("number_sigma", "probe_weight", "held_out"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}: {getattr(self, name)}; expected 0 or more")
+        if self.lora_rank < 1:
+            raise ConfigError(f"lora_rank: {self.lora_rank}; expected at least 1")
+
 
 @preset("kyvo-clevr-tokenizers")
 def kyvo_clevr_tokenizers() -> TokenizersConfig:
     """Two cores, half an hour: the shipped text and image tokenizers (256 codes of 1,024 a picture)."""
     return TokenizersConfig(
+        losses=ImageLossConfig(structural=0.3, commitment=0.05, latent_probe=0.2, feature_probe=0.2, costly_images=8),
         trainer=TrainerConfig(
             max_steps=2500,
             learning_rate=1.5e-3,
@@ -99,11 +108,15 @@ def kyvo_clevr() -> KyvoConfig:
             num_text=1, dim=256, num_layers=6, num_heads=4, num_kv_heads=4, head_dim=64, hidden_dim=768
         ),
         probe_layer=4,
-        # A scene gives one row of about 800 tokens; a drawn picture has 256 tokens to an answer's three, so that
-        # weights by token must differ by task for the answers to count.
+        # Seeing needs pictures; editing, answering and programs need scenes, of which three fit where a picture is
+        # left out. A drawn picture has 256 tokens to an answer's three, so that weights by token must differ by
+        # task for the answers to count.
         loader=LoaderConfig(
-            mix={"recognition": 1.0, "rendering": 0.35, "editing": 1.0, "qa": 3.0, "program": 1.0},
-            task_weights={"recognition": 1.0, "rendering": 0.25, "editing": 0.5, "qa": 4.0, "program": 0.5},
+            mix={"recognition": 1.0, "rendering": 0.2, "editing": 0.15, "qa": 0.5, "program": 0.15},
+            blind_share=0.3,
+            blind_mix={"editing": 3.0, "qa": 8.0, "program": 3.0},
+            code_share=0.1,
+            task_weights={"recognition": 1.0, "rendering": 0.25, "editing": 1.0, "qa": 4.0, "program": 1.0},
             edited_image_share=1.0,
             row_length=2048,
             rows_per_batch=2,

@@ -99,7 +99,8 @@ def train_decoder(config: KyvoConfig, run: Path, *, resume: bool = False) -> Tra
         VocabularyError: the shards were made with other tokenizers.
     """
     tokenizers = load_tokenizers(_required(config.tokenizers, "tokenizers", "the run of a `kyvo-*-tokenizers` preset"))
-    shards = Shards(_required(config.data, "data", "a folder of shards"), tokenizers.vocabulary)
+    folder = _required(config.data, "data", "a folder of shards")
+    shards = Shards(folder, tokenizers.vocabulary, image_tokenizer=tokenizers.images.digest)
     torch.manual_seed(config.trainer.seed)
     decoder = build_decoder(config, tokenizers)
     builder = SequenceBuilder(config.loader, tokenizers.sequences)
