@@ -58,7 +58,7 @@ def build_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """Return the optimizers that together update every parameter of `module` that requires gradients, each once.
 
-    Weight decay acts on matrices and convolutions, not on embeddings, norms and biases. Muon's updates are
+    Weight decay acts on matrices and convolutions, not on `nn.Embedding` tables, norms and biases. Muon's updates are
     scaled to AdamW's size, so that one learning rate serves both.
 
     Args:

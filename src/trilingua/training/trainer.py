@@ -75,7 +75,7 @@ class TrainerConfig:
     optimizer: Literal["adamw", "muon"] = "adamw"
     """"muon" updates hidden matrices with Muon and everything else with AdamW."""
     weight_decay: float = 0.1
-    """Decoupled, on matrices other than embeddings."""
+    """Decoupled, on matrices and convolutions."""
     betas: tuple[float, float] = (0.9, 0.95)
     """AdamW's decay rates of the first and second moment; in [0, 1)."""
     gradient_clip: float = 1.0

@@ -154,3 +154,18 @@ def test_a_probe_of_no_layer_is_refused_in_words(tiny_tokenizers: Tokenizers, la
     with pytest.raises(ConfigError) as caught:
         make_task(tiny_tokenizers, replace_dotted(CONFIG, {"probe_layer": layer}))
     assert str(caught.value) == f"probe_layer: {layer}; expected 1 to 2, the decoder's layers"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("number_sigma", -1.0, "number_sigma: -1.0; expected 0 or more"),
+        ("probe_weight", -0.5, "probe_weight: -0.5; expected 0 or more"),
+        ("held_out", -1, "held_out: -1; expected 0 or more"),
+        ("lora_rank", 0, "lora_rank: 0; expected at least 1"),
+    ],
+)
+def test_impossible_configurations_are_refused_in_words(field: str, value: float, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        replace_dotted(CONFIG, {field: value})
+    assert str(caught.value) == message

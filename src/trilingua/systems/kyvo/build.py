@@ -294,6 +294,15 @@ def load_module(module: nn.Module, path: Path, *, prefix: str = "") -> None:
         raise CheckpointError(f"{path}: does not fit its config.json ({first})") from error
 
 
+def run_kind(run: str | Path) -> str:
+    """Return what a run directory holds: "kyvo" (a decoder with its tokenizers) or "kyvo-tokenizers".
+
+    Raises:
+        CheckpointError: the folder is no run.
+    """
+    return str(_read_config(existing_folder(run))["kind"])
+
+
 def _read_config(run: Path) -> dict[str, Any]:
     path = run / "config.json"
     if not path.exists():
