@@ -133,3 +133,24 @@ def test_head_text_rows_start_from_the_embedding(decoder: Decoder) -> None:
 def test_bad_sizes_are_refused_in_words(change: dict[str, int], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         dataclasses.replace(CONFIG, **change)
+
+
+@torch.no_grad()
+def test_ends_select_states(decoder: Decoder) -> None:
+    ids = torch.randint(0, CONFIG.vocab_size, (3, 300), generator=torch.Generator().manual_seed(1))
+    rows = torch.arange(3)
+    for length in (1, 7, 300):
+        ends = torch.tensor([length - 1, length // 2, 0])
+        chunk = ids[:, :length]
+        for mask in (None, torch.ones(length, length, dtype=torch.bool).tril().expand(3, 1, -1, -1)):
+            expected = decoder.hidden(chunk, mask=mask)[rows, ends]
+            found = decoder.hidden(chunk, mask=mask, ends=ends)
+            torch.testing.assert_close(found[:, 0], expected, rtol=1e-4, atol=1e-5)
+    caches = [decoder.make_cache(3, 40) for _ in range(2)]
+    for new, counts in ((9, [9, 4, 7]), (5, [1, 5, 3]), (6, [6, 6, 6])):
+        chunk, ends = ids[:, :new], torch.tensor(counts) - 1
+        found = decoder.hidden(chunk, cache=caches[0], ends=ends)
+        expected = decoder.hidden(chunk, cache=caches[1])[rows, ends]
+        torch.testing.assert_close(found[:, 0], expected, rtol=1e-4, atol=1e-5)
+        for cache in caches:
+            cache.advance(counts)

@@ -108,15 +108,11 @@ def decode(
         new = max(counts)
         ids = torch.tensor([row.pending + [stop_id] * (new - len(row.pending)) for row in rows], device=device)
         positions = torch.tensor([_read(row, places, new) for row in rows], device=device)
-        states = decoder.hidden(ids, positions=positions, cache=cache, table=table, vectors=seen)
-        seen = None
+        # A row that is done but still in the batch reads nothing; its last state is never used.
+        ends = torch.tensor([max(count, 1) - 1 for count in counts], device=device) if new > 1 else None
+        states = decoder.hidden(ids, positions=positions, cache=cache, table=table, vectors=seen, ends=ends)
+        last, seen = states[:, -1], None
         cache.advance(counts)
-        if len(rows) == 1:
-            last = states[:, -1]
-        else:
-            # A row that is done but still in the batch reads nothing; its last state is never used.
-            ends = torch.tensor([max(count, 1) - 1 for count in counts], device=device)
-            last = states[torch.arange(len(rows), device=device), ends]
         logits, members = head(last, [row.state for row in rows])
         chosen = sample_ids(logits, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
         likelihoods = logits.float().softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()

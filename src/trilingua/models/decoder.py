@@ -107,9 +107,13 @@ class DecoderLayer(nn.Module):
         rotation: tuple[Tensor, Tensor],
         plan: AttentionPlan,
         cache: tuple[KVCache, int, ChunkPlan] | None = None,
-    ) -> Float[Tensor, "batch seq dim"]:
+        ends: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch query dim"]:
         """Return the residual stream after this layer; arguments as `Attention.forward`."""
-        x = x + self.attention(self.attention_norm(x), rotation, plan, cache)
+        mixed = self.attention(self.attention_norm(x), rotation, plan, cache, ends)
+        if ends is not None:
+            x = x[torch.arange(len(x), device=x.device), ends][:, None]
+        x = x + mixed
         return x + self.mlp(self.mlp_norm(x))
 
 
@@ -169,7 +173,8 @@ class Decoder(nn.Module):
         cache: KVCache | None = None,
         table: Float[Tensor, "vocab dim"] | None = None,
         vectors: PlacedVectors | None = None,
-    ) -> Float[Tensor, "batch seq dim"]:
+        ends: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch query dim"]:
         """Return the final normalised states, which the head turns into logits.
 
         Args:
@@ -180,6 +185,8 @@ class Decoder(nn.Module):
                 length, and counts once the caller calls `cache.advance`.
             table: `embedding.table()` of these weights, for callers that fold once and read often.
             vectors: code vectors that are read in place of some ids.
+            ends: the one place in each row whose state is wanted, which spares the last layer most of its work;
+                None for all.
         """
         chunk = None
         if cache is not None:
@@ -197,7 +204,8 @@ class Decoder(nn.Module):
         plan = plan_attention(mask, dtype, is_causal=is_causal)
         rotation = self.rotary(positions, dtype)
         for index, layer in enumerate(self.layers):
-            x = layer(x, rotation, plan, None if cache is None or chunk is None else (cache, index, chunk))
+            place = None if cache is None or chunk is None else (cache, index, chunk)
+            x = layer(x, rotation, plan, place, ends if index == len(self.layers) - 1 else None)
         return self.norm(x)
 
     def forward(

@@ -44,6 +44,16 @@ def plan_attention(
     return AttentionPlan(mask=additive_mask(mask, dtype), is_causal=False, ranges=ranges)
 
 
+def plan_ends(plan: AttentionPlan, ends: Int[Tensor, " batch"], keys: int) -> AttentionPlan:
+    """Return the plan of one query a row, the one at `ends`, over `keys` keys."""
+    mask = plan.mask
+    if mask is not None:
+        mask = mask.expand(len(ends), -1, -1, -1)[torch.arange(len(ends), device=ends.device), :, ends][:, :, None]
+    elif plan.is_causal:
+        mask = (torch.arange(keys, device=ends.device) <= ends[:, None])[:, None, None]
+    return AttentionPlan(mask=mask, is_causal=False, ranges=None)
+
+
 def _key_ranges(mask: Bool[Tensor, "batch 1 seq key"]) -> Int[Tensor, "batch chunk 2"]:
     keys = mask.shape[3]
     seen = torch.stack([chunk.any(1) for chunk in mask[:, 0].split(_CHUNK, 1)], 1).to(torch.int8)
@@ -135,7 +145,8 @@ class Attention(nn.Module):
         rotation: tuple[Tensor, Tensor],
         plan: AttentionPlan,
         cache: tuple[KVCache, int, ChunkPlan] | None = None,
-    ) -> Float[Tensor, "batch seq dim"]:
+        ends: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch query dim"]:
         """Return the attention's output, to be added to its input.
 
         Args:
@@ -143,6 +154,7 @@ class Attention(nn.Module):
             rotation: from `RotaryEmbedding`.
             plan: who sees whom.
             cache: the cache, this layer's index in it, and where the chunk goes.
+            ends: the one place in each row whose output is wanted; None for all.
         """
         batch, seq, _ = x.shape
         heads = self.qkv(x).view(batch, seq, -1, self.head_dim)
@@ -152,6 +164,9 @@ class Attention(nn.Module):
         if cache is not None:
             memory, layer, chunk = cache
             keys, values = memory.write(layer, keys, values, chunk)
+        if ends is not None:
+            queries = queries[torch.arange(batch, device=ends.device), :, ends][:, :, None]
+            plan = plan_ends(plan, ends, keys.shape[2])
         if plan.ranges is not None:
             assert plan.mask is not None
             groups = self.num_heads // self.num_kv_heads
@@ -167,4 +182,4 @@ class Attention(nn.Module):
                 is_causal=plan.is_causal,
                 enable_gqa=self.num_heads != self.num_kv_heads,
             )
-        return self.output(out.transpose(1, 2).reshape(batch, seq, -1))
+        return self.output(out.transpose(1, 2).reshape(batch, queries.shape[2], -1))
