@@ -51,6 +51,17 @@ def test_records_come_back_in_order(tmp_path: Path, seed: int) -> None:
             shards[index]
 
 
+def test_arrays_come_back_however_they_lie_in_memory(tmp_path: Path) -> None:
+    records = [
+        dataclasses.replace(record, vectors=np.asfortranarray(record.vectors)) for record in random_records(0, 3)
+    ]
+    assert not records[0].vectors.flags.c_contiguous
+    write_shard(tmp_path / "one.safetensors", records, VOCABULARY)
+    shards = Shards(tmp_path, VOCABULARY)
+    for index, record in enumerate(records):
+        assert_equal(shards[index], record)
+
+
 def test_records_without_questions_and_edits_come_back(tmp_path: Path) -> None:
     record = random_record(np.random.default_rng(0), make_sequences(), questions=0, edits=0)
     write_shard(tmp_path / "one.safetensors", [record], VOCABULARY)

@@ -21,7 +21,7 @@ from trilingua.data.tokenize import align_edit, tokenize_folder
 from trilingua.scenes.program_text import program_to_text
 from trilingua.systems.kyvo.build import Tokenizers
 from trilingua.systems.kyvo.train import index_maps
-from trilingua.tokenizers.images import image_to_pixels
+from trilingua.tokenizers.images import SeenImages, image_to_pixels
 from trilingua.tokenizers.scenes import canonical_order
 
 
@@ -46,8 +46,10 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
     index_map = index_maps()
 
     def codes(name: str) -> list[int]:
-        pixels = torch.from_numpy(image_to_pixels(folder.image(name), 64))[None].float() / 255
-        return tiny_tokenizers.images.tokenize(pixels)[0].tolist()
+        return seen(name).codes[0].tolist()
+
+    def seen(name: str) -> SeenImages:
+        return tiny_tokenizers.images.see(torch.from_numpy(image_to_pixels(folder.image(name), 64))[None].float() / 255)
 
     def framed(words: str, kind: str = "TEXT") -> tuple[int, ...]:
         inner = [start + token for token in text.tokenize(words)]
@@ -59,6 +61,7 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
         name = scene.image_filename
         assert name is not None
         assert record.image.tolist() == codes(name)
+        np.testing.assert_allclose(record.vectors, seen(name).vectors[0], rtol=0, atol=1e-3)
         assert list(record.scene) == scenes.tokenize(scene)
         targets = cell_targets(scene, cell_objects(index_map(scene), grid=4), schema)
         np.testing.assert_array_equal(record.cell_classes, targets.classes)

@@ -98,6 +98,8 @@ def write_shard(
             [*(np.array(value, np.int32) for value in values), np.zeros(0, np.int32)]
         )
         arrays[f"{name}.offsets"] = np.cumsum([0, *map(len, values)]).astype(np.int64)
+    # What is written is memory as it lies, and a stack of transposed arrays lies otherwise than it reads.
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with atomic_path(path) as temporary:
         made_with = {"vocabulary": vocabulary.digest, "image_tokenizer": image_tokenizer}
         save_file(arrays, temporary, metadata={**made_with, "kind": "trilingua-shard"})
