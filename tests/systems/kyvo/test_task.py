@@ -162,7 +162,6 @@ def test_a_probe_of_no_layer_is_refused_in_words(tiny_tokenizers: Tokenizers, la
         ("number_sigma", -1.0, "number_sigma: -1.0; expected 0 or more"),
         ("probe_weight", -0.5, "probe_weight: -0.5; expected 0 or more"),
         ("held_out", -1, "held_out: -1; expected 0 or more"),
-        ("lora_rank", 0, "lora_rank: 0; expected at least 1"),
     ],
 )
 def test_impossible_configurations_are_refused_in_words(field: str, value: float, message: str) -> None:

@@ -76,8 +76,6 @@ class KyvoConfig:
         for name in ("number_sigma", "probe_weight", "held_out"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected 0 or more")
-        if self.lora_rank < 1:
-            raise ConfigError(f"lora_rank: {self.lora_rank}; expected at least 1")
 
 
 @preset("kyvo-clevr-tokenizers")
