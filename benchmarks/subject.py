@@ -142,7 +142,7 @@ def _make_talkative(decoder: Decoder, tokenizers: Tokenizers) -> None:
         [sequences.prompt(task, {"image": [0] * tokens})],
         task_grammar(task, sequences, tokens_per_image=tokens),
     )
-    start, end = tokenizers.vocabulary.marker("[OBJECT-START]"), sequences.borders["scene"][1]
+    start, end = tokenizers.vocabulary.marker("[OBJECT-1]"), sequences.borders["scene"][1]
     if start not in written.ids:
         rows = next(decoder.head.parameters())
         rows[[start, end]] = rows[[end, start]]

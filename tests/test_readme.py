@@ -139,7 +139,9 @@ def workplace(tmp_path: Path, clevr_folder: Path, tiny_run: Path, monkeypatch: p
 @pytest.mark.filterwarnings("ignore")  # of transformers, which is not ours to mend
 @pytest.mark.parametrize("path", PYTHON, ids=name)
 def test_python_runs(path: Path, workplace: Path) -> None:
-    for text in blocks(path, "python"):
+    texts = blocks(path, "python")
+    assert texts
+    for text in texts:
         code = compile(text, name(path), "exec")
         if name(path) not in NEEDS_MORE:
             exec(code, {"__name__": "__main__"})

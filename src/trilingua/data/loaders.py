@@ -59,6 +59,11 @@ class LoaderConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected 0 to 1")
 
+    @property
+    def reads_codes(self) -> bool:
+        """Whether given pictures are read as codes alone; what is trained so is to be used so."""
+        return self.code_share == 1
+
 
 class KyvoBatch(NamedTuple):
     """Packed rows and what is known of the cells of their given pictures."""

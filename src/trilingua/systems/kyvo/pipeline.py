@@ -99,7 +99,7 @@ class Kyvo:
         tokenizers = load_tokenizers(run, device=device)
         config, decoder = load_decoder(run, tokenizers, device=device)
         if read_codes is None:
-            read_codes = config.loader.code_share == 1
+            read_codes = config.loader.reads_codes
         return cls(tokenizers, decoder, device=device, read_codes=read_codes)
 
     def recognize(self, images: Any, *, constrained: bool = True) -> Any:

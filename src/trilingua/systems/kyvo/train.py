@@ -107,7 +107,7 @@ def train_decoder(config: KyvoConfig, run: Path, *, resume: bool = False) -> Tra
     stream = PackedStream(shards, builder, seed=config.trainer.seed, num_scenes=len(shards) - config.held_out)
     judge = None
     if config.held_out:
-        judge = make_judge(tokenizers, shards, config.held_out, read_codes=config.loader.code_share == 1)
+        judge = make_judge(tokenizers, shards, config.held_out, read_codes=config.loader.reads_codes)
     task = KyvoTask(config, tokenizers, decoder, judge=judge)
     return Trainer(task, stream, config.trainer, run).fit(resume=resume)
 
