@@ -41,8 +41,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
 
 
 def assert_equal(one: KyvoBatch, other: KyvoBatch) -> None:
-    for mine, theirs in zip((*one.packed, *one[1:]), (*other.packed, *other[1:]), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 def test_first_five_codes_of_a_predicted_picture_weigh_ten() -> None:
@@ -144,27 +143,33 @@ def test_batches_equal_a_slow_stream(shards: Shards) -> None:
     builder = builder_of()
     stream = PackedStream(shards, builder, seed=5)
     first = VOCABULARY.span("image").start
+    num_asked = Counter({"given": 0, "drawn": 0})
     for rows, number in batches_of(shards, builder, seed=5, count=4):
         batch = next(stream)
         assert stream.state_dict() == {"next_scene": number}
         expected = pack([[tree for _, tree in row] for row in rows], 200, VOCABULARY.begin_id)
         for mine, theirs in zip(batch.packed, expected, strict=True):
             assert torch.equal(mine, theirs)
-        # The probe's cells: each token is that cell's code, and what is asked is what the record says.
-        codes = batch.packed.ids.flatten()[batch.cell_tokens] - first
-        shown = {tuple(code.tolist()): index for index, code in enumerate(codes)}
-        records = [
-            shards[scene]
-            for row in rows
-            for scene, tree in row
-            if (tree.ids[1:2] == SEQUENCES.borders["image"][0]).any()
-        ]
-        assert len(records) == len(codes) > 0
-        for record in records:
-            index = shown[tuple(record.image.tolist())]
-            np.testing.assert_array_equal(batch.cell_vectors[index], record.vectors.astype(np.float32))
-            np.testing.assert_array_equal(batch.cell_classes[index], record.cell_classes)
-            np.testing.assert_array_equal(batch.cell_values[index], record.cell_values.astype(np.float32))
+        # The probes' cells: each token is (or is to be followed by) that cell's code, and what is asked is what the
+        # record says.
+        start = SEQUENCES.borders["image"][0]
+        drawing = [SEQUENCES.output_id, start]
+        trees = [(shards[scene], tree.ids.tolist()) for row in rows for scene, tree in row]
+        given = [record for record, ids in trees if ids[1] == start]
+        drawn = [record for record, ids in trees if any(ids[at : at + 2] == drawing for at in range(len(ids)))]
+        for name, tokens, records in (("given", batch.packed.ids, given), ("drawn", batch.packed.labels, drawn)):
+            cells = getattr(batch, name)
+            codes = tokens.flatten()[cells.tokens] - first
+            shown = {tuple(code.tolist()): index for index, code in enumerate(codes)}
+            assert len(records) == len(codes)
+            num_asked[name] += len(codes)
+            for record in records:
+                index = shown[tuple(record.image.tolist())]
+                np.testing.assert_array_equal(cells.classes[index], record.cell_classes)
+                np.testing.assert_array_equal(cells.values[index], record.cell_values.astype(np.float32))
+                if name == "given":
+                    np.testing.assert_array_equal(batch.vectors[index], record.vectors.astype(np.float32))
+    assert min(num_asked.values()) > 0
 
 
 def test_a_stream_goes_on_where_another_stopped(shards: Shards) -> None:
@@ -192,7 +197,7 @@ def test_every_scene_comes_once_an_epoch(shards: Shards, num_scenes: int | None)
     seen: Counter[int] = Counter()
     for _ in range(6):
         batch = next(stream)
-        codes = batch.packed.ids.flatten()[batch.cell_tokens] - first
+        codes = batch.packed.ids.flatten()[batch.given.tokens] - first
         seen.update(names[tuple(row)] for row in codes.tolist())
         drawn = stream.state_dict()["next_scene"]
         assert seen.total() == drawn
@@ -213,12 +218,15 @@ def test_a_share_of_the_pictures_is_read_as_codes(shards: Shards) -> None:
     assert not any(next(plain).by_vectors.any() for _ in range(5))
 
 
-def test_a_batch_without_given_pictures_asks_no_probe(shards: Shards) -> None:
+def test_a_batch_asks_no_probe_about_pictures_that_it_lacks(shards: Shards) -> None:
     batch = next(PackedStream(shards, builder_of({"rendering": 1.0}), seed=0))
-    assert batch.cell_tokens.shape == (0, CODES)
-    assert batch.cell_vectors.shape == (0, CODES, CODE_DIM)
-    assert batch.cell_classes.shape == (0, CODES, 5)
-    assert batch.cell_values.shape == (0, CODES, 4)
+    assert batch.vectors.shape == (0, CODES, CODE_DIM)
+    assert batch.given.tokens.shape == (0, CODES)
+    assert batch.given.classes.shape == (0, CODES, 5)
+    assert batch.given.values.shape == (0, CODES, 4)
+    assert batch.drawn.tokens.shape[0] > 0
+    unread = next(PackedStream(shards, builder_of({"recognition": 1.0}), seed=0))
+    assert unread.drawn.tokens.shape == (0, CODES)
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,26 @@
 import torch
 
 
-def cells_of(sequences, records, vocabulary):
-    """Return (row, place, record, cell) for each cell of each record's given picture, in its first row that has one.
+def cells_of(sequences, records, vocabulary, order):
+    """Return (row, place, record, cell) for each cell of each record's picture, in its first row that has one.
 
     Args:
         sequences: the ids of each row.
         records: the record of each row.
         vocabulary: tells which ids are codes.
+        order: the cells in the order in which a drawn picture writes them; None to ask about given pictures. For a
+            picture that is drawn of a scene, the place is that before the code.
     """
     found, seen = [], []
     for row, (ids, record) in enumerate(zip(sequences, records, strict=True)):
-        if ids[1] == vocabulary.marker("[IMAGE-START]") and not any(record is other for other in seen):
-            seen.append(record)
-            codes = [place for place, index in enumerate(ids) if vocabulary.kind(index) == "image"]
-            found += [(row, codes[cell], record, cell) for cell in range(len(record.image))]
+        opening = [vocabulary.marker("[OUTPUT-START]"), vocabulary.marker("[IMAGE-START]")]
+        start = next((at for at in range(len(ids)) if ids[at : at + 2] == opening), None)
+        if any(record is other for other in seen) or (start is None if order else ids[1] != opening[1]):
+            continue
+        seen.append(record)
+        codes = [at for at, index in enumerate(ids) if vocabulary.kind(index) == "image"]
+        cells = order or range(len(record.image))
+        found += [(row, codes[k] - bool(order), record, cell) for k, cell in enumerate(cells)]
     return found
 
 

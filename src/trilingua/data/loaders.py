@@ -18,7 +18,7 @@ from trilingua.core.errors import ConfigError
 from trilingua.core.random import make_generator
 from trilingua.data.packing import PackedBatch, TrainingSequence, Tree, merge, pack
 from trilingua.data.shards import Ids, SceneRecord, Shards
-from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, Task
+from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, Task, centre_out_order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,20 +65,29 @@ class LoaderConfig:
         return self.code_share == 1
 
 
+class Cells(NamedTuple):
+    """The cells of some pictures in raster order: where a batch has them, and what is known of them."""
+
+    tokens: Int[Tensor, "picture cell"]
+    """Indices among the flattened tokens of the batch."""
+    classes: Int8[Tensor, "picture cell category"]
+    """As in `CellTargets`."""
+    values: Float[Tensor, "picture cell value"]
+    """As in `CellTargets`."""
+
+
 class KyvoBatch(NamedTuple):
-    """Packed rows and what is known of the cells of their given pictures."""
+    """Packed rows and what is known of the cells of their pictures."""
 
     packed: PackedBatch
-    cell_tokens: Int[Tensor, "picture cell"]
-    """Index of each cell's token among the flattened tokens of the batch."""
+    given: Cells
+    """Of the pictures that sequences begin with; a cell's token is its code."""
     by_vectors: Bool[Tensor, " picture"]
-    """Whether the picture's tokens are read as `cell_vectors` instead of codes."""
-    cell_vectors: Float[Tensor, "picture cell code_dim"]
-    """As in `SeenImages`."""
-    cell_classes: Int8[Tensor, "picture cell category"]
-    """As in `CellTargets`."""
-    cell_values: Float[Tensor, "picture cell value"]
-    """As in `CellTargets`."""
+    """Whether the given picture's tokens are read as `vectors` instead of codes."""
+    vectors: Float[Tensor, "picture cell code_dim"]
+    """Of the given pictures, as in `SeenImages`."""
+    drawn: Cells
+    """Of the pictures that are drawn of a scene; a cell's token is the one that its code is predicted to follow."""
 
 
 class SequenceBuilder:
@@ -212,6 +221,9 @@ class PackedStream:
             raise ConfigError(f"shards: hold {len(shards)} scenes, which leaves none to train on; tokenize more")
         if self._num_scenes > len(shards):
             raise ConfigError(f"num_scenes: {num_scenes}; these shards hold {len(shards)}; tokenize more or use fewer")
+        positions = builder.sequences.code_positions
+        # From the opening, one token before the segment, to the token before each cell's code.
+        self._drawn_after = [positions[written] for written in np.argsort(centre_out_order(len(positions)))]
         self._next_scene = 0
         self._order = (-1, np.zeros(0, np.int64))
         self._pool = ThreadPoolExecutor(1)
@@ -251,7 +263,8 @@ class PackedStream:
         config = self._builder.config
         rows: list[list[Tree]] = [[] for _ in range(config.rows_per_batch)]
         used = [0] * config.rows_per_batch
-        pictures: list[tuple[int, SceneRecord]] = []
+        given: list[tuple[int, SceneRecord]] = []
+        drawn: list[tuple[int, SceneRecord]] = []
         by_vectors: list[bool] = []
         number = first
         while True:
@@ -267,35 +280,46 @@ class PackedStream:
             if number - first > self._num_scenes + _MOST_EMPTY and not any(used):
                 raise ConfigError("mix: none of its tasks has data in these shards; choose others or tokenize more")
             row = max(fitting, key=lambda index: used[index])
-            place = self._picture_start(tree)
-            if place is not None:
-                pictures.append((row * config.row_length + used[row] + place, record))
+            seen, painted = self._pictures(tree)
+            start = row * config.row_length + used[row]
+            if seen is not None:
+                given.append((start + seen, record))
                 chance = make_generator(self._seed, "input", number).random() if config.code_share < 1 else 0.0
                 by_vectors.append(chance >= config.code_share)
+            if painted is not None:
+                drawn.append((start + painted, record))
             rows[row].append(tree)
             used[row] += len(tree.ids)
             number += 1
-        packed = pack(rows, config.row_length, self._builder.sequences.vocabulary.begin_id)
-        starts = torch.tensor([start for start, _ in pictures], dtype=torch.int64)
-        # Stacked behind one record that is cut off again: it gives a batch without given pictures its shape.
-        known = [record, *(record for _, record in pictures)]
-        classes = np.stack([record.cell_classes for record in known])[1:]
-        values = np.stack([record.cell_values for record in known])[1:].astype(np.float32)
-        vectors = np.stack([record.vectors for record in known])[1:].astype(np.float32)
+        sequences = self._builder.sequences
+        # Stacked behind one record that is cut off again, which gives those of no picture their shape.
+        vectors = np.stack([record.vectors for record in (record, *(known for _, known in given))])[1:]
         batch = KyvoBatch(
-            packed,
-            starts[:, None] + torch.tensor(self._builder.sequences.code_positions),
+            pack(rows, config.row_length, sequences.vocabulary.begin_id),
+            _cells(given, sequences.code_positions, record),
             torch.tensor(by_vectors, dtype=torch.bool),
-            torch.from_numpy(vectors),
-            torch.from_numpy(classes),
-            torch.from_numpy(values),
+            torch.from_numpy(vectors.astype(np.float32)),
+            _cells(drawn, self._drawn_after, record),
         )
         return batch, number
 
-    def _picture_start(self, tree: Tree) -> int | None:
-        """Return where the given picture's segment starts in a tree, or None if no sequence is given one."""
-        start_id = self._builder.sequences.borders["image"][0]
+    def _pictures(self, tree: Tree) -> tuple[int | None, int | None]:
+        """Return where a tree's given picture starts, and where the opening of its drawn one; None: has none."""
+        start_id, output_id = self._builder.sequences.borders["image"][0], self._builder.sequences.output_id
+        given = drawn = None
         for node, parent in enumerate(tree.parents):
-            if parent == 0 and tree.ids[tree.starts[node]] == start_id:
-                return tree.starts[node]
-        return None
+            start = tree.starts[node]
+            if parent == 0 and tree.ids[start] == start_id:
+                given = start
+            elif tree.ids[start] == output_id and tree.ids[start + 1] == start_id:
+                drawn = start
+        return given, drawn
+
+
+def _cells(pictures: Sequence[tuple[int, SceneRecord]], offsets: Sequence[int], like: SceneRecord) -> Cells:
+    """Return the cells of pictures that start at these tokens; `like` gives those of no picture their shape."""
+    starts = torch.tensor([start for start, _ in pictures], dtype=torch.int64)
+    records = [like, *(record for _, record in pictures)]
+    classes = np.stack([record.cell_classes for record in records])[1:]
+    values = np.stack([record.cell_values for record in records])[1:].astype(np.float32)
+    return Cells(starts[:, None] + torch.tensor(offsets), torch.from_numpy(classes), torch.from_numpy(values))

@@ -18,6 +18,7 @@ from trilingua.data.shards import SceneRecord, Shards
 from trilingua.systems.kyvo.build import Tokenizers, build_decoder
 from trilingua.systems.kyvo.config import KyvoConfig, kyvo_tiny
 from trilingua.systems.kyvo.task import KyvoTask
+from trilingua.tokenizers.sequences import centre_out_order
 
 CONFIG = replace_dotted(
     kyvo_tiny(),
@@ -71,26 +72,28 @@ def test_loss_and_gradients_equal_separate_sequences(
     places = tiny_tokenizers.sequences.places
     expected = separate_loss(decoder, sequences, span=(numbers.start, numbers.stop), sigma=sigma, places=places)
     torch.testing.assert_close(metrics["tokens"], expected.detach(), rtol=1e-5, atol=1e-5)
-    assert ("probe" in metrics) == (task.model.probe is not None) == bool(probe_weight)
-    if task.model.probe is not None:
-        rows = [unpacked(sequence)[0] for sequence in sequences]
-        states = {}
-        for row, _, _, _ in cells_of(rows, records, tiny_tokenizers.vocabulary):
-            if row not in states:
-                kept: list[torch.Tensor] = []
-                handle = decoder.layers[0].register_forward_hook(lambda *call, kept=kept: kept.append(call[2]))
-                decoder(torch.tensor([rows[row]]), positions=torch.tensor([placed(rows[row], places)]))
-                handle.remove()
-                states[row] = kept[0][0]
-        cells = cells_of(rows, records, tiny_tokenizers.vocabulary)
-        assert len(cells) == batch.cell_tokens.numel()
+    rows = [unpacked(sequence)[0] for sequence in sequences]
+    states: dict[int, torch.Tensor] = {}
+
+    def state(row: int) -> torch.Tensor:
+        if row not in states:
+            handle = decoder.layers[0].register_forward_hook(lambda *call: states.update({row: call[2][0]}))
+            decoder(torch.tensor([rows[row]]), positions=torch.tensor([placed(rows[row], places)]))
+            handle.remove()
+        return states[row]
+
+    assert set(task.model.probes) == ({"given", "drawn"} if probe_weight else set())
+    for name, probe in task.model.probes.items():
+        order = centre_out_order(len(records[0].image)) if name == "drawn" else None
+        cells = cells_of(rows, records, tiny_tokenizers.vocabulary, order)
+        assert len(cells) == getattr(batch, name).tokens.numel() > 0
         asked = probe_loss(
-            task.model.probe,
-            [states[row][place] for row, place, _, _ in cells],
+            probe,
+            [state(row)[place] for row, place, _, _ in cells],
             [record.cell_classes[cell].tolist() for _, _, record, cell in cells],
             [record.cell_values[cell].tolist() for _, _, record, cell in cells],
         )
-        torch.testing.assert_close(metrics["probe"], asked.detach(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(metrics[f"probe_{name}"], asked.detach(), rtol=1e-4, atol=1e-5)
         expected = expected + probe_weight * asked
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
     names, parameters = zip(*task.modules().named_parameters(), strict=True)
@@ -104,14 +107,14 @@ def test_vectors_are_read_in_place_of_codes(drawn: Drawn, tiny_tokenizers: Token
     task = make_task(tiny_tokenizers)
     codebook = task.model.decoder.embedding.codebook
     first = tiny_tokenizers.vocabulary.span("image").start
-    codes = batch.packed.ids.flatten()[batch.cell_tokens] - first
+    codes = batch.packed.ids.flatten()[batch.given.tokens] - first
     assert not batch.by_vectors.any()
     by_codes, _ = task.loss(batch)
     some = torch.arange(len(codes)) % 2 == 0
     # The codes' own vectors read the same, whatever ids stand there; other vectors do not.
     hidden = batch.packed.ids.clone()
-    hidden.view(-1)[batch.cell_tokens[some].flatten()] = first
-    same = batch._replace(by_vectors=some, cell_vectors=codebook[codes], packed=batch.packed._replace(ids=hidden))
+    hidden.view(-1)[batch.given.tokens[some].flatten()] = first
+    same = batch._replace(by_vectors=some, vectors=codebook[codes], packed=batch.packed._replace(ids=hidden))
     torch.testing.assert_close(task.loss(same)[0], by_codes, rtol=1e-5, atol=1e-5)
     other, _ = task.loss(batch._replace(by_vectors=some))
     assert (other - by_codes).abs() > 1e-4
@@ -128,16 +131,17 @@ def test_counts_and_metrics_are_those_of_the_sequences(drawn: Drawn, tiny_tokeni
     kinds = {tiny_tokenizers.vocabulary.kind(token) for sequence in sequences for token in sequence.predicted}
     _, metrics = task.loss(batch)
     assert {name for name in metrics if name.startswith("loss_")} == {f"loss_{kind}" for kind in kinds}
-    assert set(metrics) >= {"tokens", "probe", "probe_class_accuracy", "probe_value_error"}
+    probes = {f"probe_{name}{what}" for name in ("given", "drawn") for what in ("", "_class_accuracy", "_value_error")}
+    assert set(metrics) >= {"tokens", *probes}
     assert task.evaluate(0, Path()) == {}
 
 
 def test_the_probes_cells_hold_the_given_pictures_codes(drawn: Drawn, tiny_tokenizers: Tokenizers) -> None:
     batch, _, records = drawn
-    codes = batch.packed.ids.flatten()[batch.cell_tokens] - tiny_tokenizers.vocabulary.span("image").start
+    codes = batch.packed.ids.flatten()[batch.given.tokens] - tiny_tokenizers.vocabulary.span("image").start
     known = {tuple(record.image.tolist()): record for record in records}
     assert len(known) >= len(codes) > 1
-    for row, classes in zip(codes.tolist(), batch.cell_classes, strict=True):
+    for row, classes in zip(codes.tolist(), batch.given.classes, strict=True):
         assert torch.equal(classes, torch.from_numpy(known[tuple(row)].cell_classes))
 
 

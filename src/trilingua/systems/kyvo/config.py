@@ -62,9 +62,10 @@ class KyvoConfig:
     number_sigma: float = 1.0
     """Width of the soft target over neighbouring numbers, in bins; 0 for one-hot targets."""
     probe_weight: float = 0.5
-    """Weight of the probe that asks the decoder's states what each cell of a given picture shows."""
+    """Weight of the probes that ask the decoder's states what each cell of a picture shows: of a given one where the
+    cell's code is read, of a drawn one where the cell's code is about to be written."""
     probe_layer: int = 3
-    """The layer after which the probe asks, from 1; the layers above read what it taught."""
+    """The layer after which the probes ask, from 1; the layers above read what they taught."""
     held_out: int = 64
     """Scenes at the end of the shards that only evaluation sees."""
     loader: LoaderConfig = field(default_factory=LoaderConfig)

@@ -1,6 +1,7 @@
 """Training of the decoder: the loss of a packed batch, and how the model does on held-out scenes.
 
-Source: Kyvo, section 3.2. Differs: one model for all tasks; a probe on the states of given pictures.
+Source: Kyvo, section 3.2. Differs: one model for all tasks; probes on the states of given pictures and of those that
+are about to be drawn.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from trilingua.core.config import to_json
 from trilingua.core.errors import ConfigError
 from trilingua.data.cells import NUM_CELL_VALUES, num_cell_classes
-from trilingua.data.loaders import KyvoBatch
+from trilingua.data.loaders import Cells, KyvoBatch
 from trilingua.data.packing import IGNORED
 from trilingua.models.decoder import Decoder
 from trilingua.nn.embeddings import PlacedVectors
@@ -46,8 +47,7 @@ class KyvoTask(TrainTask):
         self, config: KyvoConfig, tokenizers: Tokenizers, decoder: Decoder, *, judge: Evaluate | None = None
     ) -> None:
         self.config, self.tokenizers, self.judge = config, tokenizers, judge
-        probe = DenseProbe(decoder.config.dim, num_cell_classes(tokenizers.schema), NUM_CELL_VALUES)
-        self.model = _Trained(decoder, probe if config.probe_weight else None)
+        self.model = _Trained(decoder)
         numbers = tokenizers.vocabulary.span("numbers")
         self.ordered_span = (numbers.start, numbers.stop)
         self._probed = _LastOutput()
@@ -57,9 +57,13 @@ class KyvoTask(TrainTask):
                     f"probe_layer: {config.probe_layer}; expected 1 to {len(decoder.layers)}, the decoder's layers"
                 )
             decoder.layers[config.probe_layer - 1].register_forward_hook(self._probed)
+            for name in ("given", "drawn"):
+                self.model.probes[name] = DenseProbe(
+                    decoder.config.dim, num_cell_classes(tokenizers.schema), NUM_CELL_VALUES
+                )
 
     def modules(self) -> nn.Module:
-        """Return the decoder and its probe."""
+        """Return the decoder and its probes."""
         return self.model
 
     def batch_weight(self, batch: KyvoBatch) -> float:
@@ -71,7 +75,7 @@ class KyvoTask(TrainTask):
         return batch.packed.ids.numel()
 
     def loss(self, batch: KyvoBatch) -> tuple[Float[Tensor, ""], dict[str, float | Tensor]]:
-        """Return the loss over predicted tokens plus the probe's, and their parts."""
+        """Return the loss over predicted tokens plus the probes', and their parts."""
         packed = batch.packed
         block = torch.arange(packed.ids.shape[1], device=packed.ids.device).expand_as(packed.ids)
         mask = build_mask(packed.node, packed.ancestors, block)
@@ -79,7 +83,7 @@ class KyvoTask(TrainTask):
         vectors = None
         if batch.by_vectors.any():
             vectors = PlacedVectors(
-                batch.cell_tokens[batch.by_vectors].flatten(), batch.cell_vectors[batch.by_vectors].flatten(0, 1)
+                batch.given.tokens[batch.by_vectors].flatten(), batch.vectors[batch.by_vectors].flatten(0, 1)
             )
         logits = self.model(packed.ids, positions=packed.positions, mask=mask, output_at=wanted, vectors=vectors)
         labels = packed.labels.flatten()[wanted]
@@ -96,14 +100,16 @@ class KyvoTask(TrainTask):
             inside = (labels >= span.start) & (labels < span.stop)
             if inside.any():
                 metrics[f"loss_{span.name}"] = losses[inside].mean()
-        if self.model.probe is not None and len(batch.cell_tokens):
-            assert self._probed.output is not None, "the decoder has just run"
-            states = self._probed.output.flatten(0, 1)[batch.cell_tokens.flatten()]
-            probe, seen = self.model.probe.loss(
-                states, batch.cell_classes.flatten(0, 1).long(), batch.cell_values.flatten(0, 1)
-            )
-            total = total + self.config.probe_weight * probe
-            metrics |= {"probe": probe.detach(), **{f"probe_{name}": value for name, value in seen.items()}}
+        for name, probe in self.model.probes.items():
+            assert isinstance(probe, DenseProbe)
+            cells: Cells = getattr(batch, name)
+            if len(cells.tokens):
+                assert self._probed.output is not None, "the decoder has just run"
+                states = self._probed.output.flatten(0, 1)[cells.tokens.flatten()]
+                asked, seen = probe.loss(states, cells.classes.flatten(0, 1).long(), cells.values.flatten(0, 1))
+                total = total + self.config.probe_weight * asked
+                metrics |= {f"probe_{name}": asked.detach()}
+                metrics |= {f"probe_{name}_{quantity}": value for quantity, value in seen.items()}
         self._probed.output = None
         return total, metrics
 
@@ -138,10 +144,10 @@ class _LastOutput:
 class _Trained(nn.Module):
     """Everything that has parameters to train; calling it runs the decoder."""
 
-    def __init__(self, decoder: Decoder, probe: DenseProbe | None) -> None:
+    def __init__(self, decoder: Decoder) -> None:
         super().__init__()
         self.decoder = decoder
-        self.probe = probe
+        self.probes = nn.ModuleDict()
 
     def forward(self, ids: Tensor, **arguments: Any) -> Tensor:
         return self.decoder(ids, **arguments)
