@@ -78,7 +78,7 @@ class _Race:
 
 def run(subject: Subject) -> Section:
     """Time single pictures and a batch of eight."""
-    model = Kyvo.load(subject.run, read_codes=True)
+    model = Kyvo.load(subject.run, read_codes=True, average_numbers=False)
     _, decoder = load_decoder(subject.run, model.tokenizers)
     peer = peers.load_exported(subject.export(decoder, model.tokenizers))
     repeats = 1 if subject.quick else 7

@@ -7,6 +7,7 @@ from tests.oracles.decoding import decode_slowly, matches
 from trilingua.core.errors import ConfigError, VocabularyError
 from trilingua.inference.decode import decode
 from trilingua.inference.grammar import choice, literal, repeat, sequence, token_set
+from trilingua.inference.sampling import OrderedIds
 from trilingua.inference.weights import arrange_for_decoding
 from trilingua.models.decoder import Decoder, DecoderConfig
 
@@ -55,6 +56,44 @@ def test_ids_with_places_of_their_own_equal_the_slow_loop(decoder: Decoder, plac
         ids, probabilities = decode_slowly(decoder, prompt, SCENE, 30, STOP, 60, places=places)
         assert result.ids == ids
         assert result.probabilities == pytest.approx(probabilities, rel=1e-3)
+
+
+@pytest.mark.parametrize("grammar", [SCENE, ANSWERS])
+@pytest.mark.parametrize(
+    "ordered",
+    [
+        OrderedIds(start=8, stop=20),
+        OrderedIds(start=8, stop=20, window=3, tolerance=1),
+        OrderedIds(start=4, stop=16, window=20, tolerance=2),  # cuts through both sets of ids
+    ],
+)
+def test_numbers_by_their_mean_equal_the_slow_loop(decoder: Decoder, grammar, ordered: OrderedIds) -> None:  # type: ignore[no-untyped-def]
+    tables = grammar.compile(30, stop_id=STOP)
+    batch = prompts(6, seed=7)
+    plain = decode(decoder, batch, tables)
+    results = decode(decoder, batch, tables, ordered=ordered)
+    for prompt, result in zip(batch, results, strict=True):
+        ids, probabilities = decode_slowly(decoder, prompt, grammar, 30, STOP, 60, ordered=ordered)
+        assert result.ids == ids
+        assert result.probabilities == pytest.approx(probabilities, rel=1e-3)
+        assert matches(grammar, result.ids)
+    assert (results == plain) == (ordered.window == ordered.tolerance == 0)
+
+
+def test_samples_are_not_averaged(decoder: Decoder) -> None:
+    tables = SCENE.compile(30, stop_id=STOP)
+    drawn = [
+        decode(
+            decoder,
+            prompts(6),
+            tables,
+            temperature=1.0,
+            generator=torch.Generator().manual_seed(0),
+            ordered=OrderedIds(start=8, stop=20, window=window, tolerance=2),
+        )
+        for window in (0, 12)
+    ]
+    assert drawn[0] == drawn[1]
 
 
 def test_free_greedy_equals_transformers(decoder: Decoder, tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from tests.oracles.decoding import average_slowly
 
 from trilingua.core.errors import ConfigError
-from trilingua.inference.sampling import check_sampling, filter_logits, sample_ids
+from trilingua.inference.sampling import OrderedIds, average_ids, check_sampling, filter_logits, sample_ids
 
 
 @pytest.mark.parametrize("top_p", [0.01, 0.3, 0.8, 0.999, 1.0])
@@ -35,6 +36,43 @@ def test_draws_follow_the_probabilities_and_the_generator() -> None:
     torch.testing.assert_close(draws[0].bincount(minlength=3) / 20_000, expected, rtol=0, atol=0.01)
     forbidden = torch.tensor([[1.0, float("-inf"), 1.0]]).expand(500, 3)
     assert 1 not in sample_ids(forbidden, temperature=1.0, top_p=0.99).tolist()
+
+
+@pytest.mark.parametrize(("window", "tolerance"), [(0, 0), (2, 1), (30, 4), (5, 30)])
+def test_means_equal_a_plain_loop(window: int, tolerance: int) -> None:
+    torch.manual_seed(window)
+    ordered = OrderedIds(start=3, stop=24, window=window, tolerance=tolerance)
+    probabilities = (torch.randn(40, 21).double() * 2).softmax(-1)
+    probabilities[:20, ::3] = 0.0  # forbidden
+    columns, masses = average_ids(probabilities, probabilities.argmax(-1), torch.arange(3, 24), ordered)
+    for row, column, mass in zip(probabilities.tolist(), columns.tolist(), masses.tolist(), strict=True):
+        likely = {index + 3: share for index, share in enumerate(row) if share}
+        expected = average_slowly(likely, max(likely, key=lambda index: likely[index]), ordered)
+        assert (column + 3, mass) == (expected[0], pytest.approx(expected[1]))
+
+
+def test_the_mean_lies_between_two_likely_neighbours_and_ignores_a_distant_one() -> None:
+    probabilities = torch.zeros(1, 30)
+    probabilities[0, [4, 6, 25]] = torch.tensor([0.4, 0.3, 0.3])
+    column, mass = average_ids(
+        probabilities + 1e-9, torch.tensor([4]), torch.arange(30), OrderedIds(start=0, stop=30, window=3, tolerance=1)
+    )
+    assert (column.tolist(), mass.tolist()) == ([5], pytest.approx([0.7]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"start": 3, "stop": 3}, "ordered ids: 3 to 3; expected 0 <= start < stop"),
+        ({"start": -1, "stop": 3}, "ordered ids: -1 to 3; expected 0 <= start < stop"),
+        ({"start": 0, "stop": 3, "window": -1}, "ordered ids: window -1; expected 0 or more"),
+        ({"start": 0, "stop": 3, "tolerance": -2}, "ordered ids: tolerance -2; expected 0 or more"),
+    ],
+)
+def test_impossible_spans_are_refused_in_words(settings: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        OrderedIds(**settings)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(

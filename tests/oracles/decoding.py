@@ -4,6 +4,7 @@ import torch
 from tests.oracles.packing import placed
 
 from trilingua.inference.grammar import Grammar
+from trilingua.inference.sampling import OrderedIds
 from trilingua.models.decoder import Decoder
 
 
@@ -32,6 +33,18 @@ def matches(grammar: Grammar, ids: list[int]) -> bool:
     return len(ids) in ends(grammar, ids, 0)
 
 
+def average_slowly(likely: dict[int, float], best: int, ordered: OrderedIds) -> tuple[int, float]:
+    """The id to write where `best` is likeliest, and its probability; `likely` holds those of all allowed ids."""
+    numbers = range(ordered.start, ordered.stop)
+    if best not in numbers:
+        return best, likely[best]
+    about = {index: likely[index] for index in likely if index in numbers and abs(index - best) <= ordered.window}
+    mean = sum(index * share for index, share in about.items()) / sum(about.values())
+    written = min((index for index in likely if index in numbers), key=lambda index: abs(index - mean))
+    near = (i for i in likely if i in numbers and abs(i - written) <= ordered.tolerance)
+    return written, sum(likely[index] for index in near)
+
+
 @torch.no_grad()
 def decode_slowly(
     decoder: Decoder,
@@ -41,6 +54,7 @@ def decode_slowly(
     stop_id: int,
     longest: int,
     places: dict[int, int] | None = None,
+    ordered: OrderedIds | None = None,
 ) -> tuple[list[int], list[float]]:
     """Greedy decoding: read everything again for each id; allow an id iff some sentence goes on that way."""
     ids: list[int] = []
@@ -54,8 +68,10 @@ def decode_slowly(
         best = int(logits.argmax())
         if allowed[best] == stop_id:
             return ids, probabilities
-        ids.append(allowed[best])
-        probabilities.append(float(logits.softmax(0)[best]))
+        likely = dict(zip(allowed, logits.softmax(0).tolist(), strict=True))
+        written = average_slowly(likely, allowed[best], ordered) if ordered else (allowed[best], max(likely.values()))
+        ids.append(written[0])
+        probabilities.append(written[1])
         assert len(ids) < longest
 
 

@@ -4,19 +4,20 @@ Prompts are read once into a key-value cache. Ids that the grammar forces are ne
 model: they ride along in the chunk of the id that was chosen before them. Knows ids alone.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from trilingua.core.errors import ConfigError, VocabularyError
 from trilingua.core.positions import count_positions
 from trilingua.inference.grammar import GrammarTables
-from trilingua.inference.sampling import check_sampling, sample_ids
+from trilingua.inference.sampling import OrderedIds, average_ids, check_sampling, sample_ids
 from trilingua.inference.weights import column_major
 from trilingua.models.decoder import Decoder
 from trilingua.nn.embeddings import PlacedVectors
@@ -32,7 +33,8 @@ class DecodedSequence:
     ids: list[int]
     """The ids, without the stop id."""
     probabilities: list[float]
-    """Each id's probability among the ids that were allowed there, at temperature 1; 1 where only one was."""
+    """Each id's probability among the ids that were allowed there, at temperature 1; 1 where only one was. Of an
+    ordered id: the probability that it is right within the tolerance."""
     finished: bool
     """The stop id was written; False if `max_new_tokens` came first."""
 
@@ -61,6 +63,7 @@ def decode(
     *,
     places: Mapping[int, int] = MappingProxyType({}),
     vectors: Sequence[PlacedVectors | None] | None = None,
+    ordered: OrderedIds | None = None,
     max_new_tokens: int | None = None,
     stop_id: int | None = None,
     temperature: float = 0.0,
@@ -78,6 +81,7 @@ def decode(
         grammar: compiled tables; None: all ids are allowed.
         places: ids that have a position of their own, as `count_positions` takes them.
         vectors: for each prompt, code vectors that are read in place of some of its ids, at indices into it.
+        ordered: ids that stand for numbers; at temperature 0 the mean of the likely ones is written.
         max_new_tokens: most ids a row may get, stop id included; None: the grammar's longest sentence.
         stop_id: ends a row; None: the grammar's.
         temperature: 0 takes the likeliest id, else logits are divided by it.
@@ -115,8 +119,12 @@ def decode(
         cache.advance(counts)
         logits, members = head(last, [row.state for row in rows])
         chosen = sample_ids(logits, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-        likelihoods = logits.float().softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
-        for row, choice, probability in zip(rows, chosen.tolist(), likelihoods, strict=True):
+        probabilities = logits.float().softmax(-1)
+        likelihoods = probabilities.gather(1, chosen[:, None])[:, 0]
+        if ordered is not None:
+            means = ordered if temperature == 0 else replace(ordered, window=0)
+            _settle_numbers(chosen, likelihoods, probabilities, members, means)
+        for row, choice, probability in zip(rows, chosen.tolist(), likelihoods.tolist(), strict=True):
             row.pending = []
             if row.active:
                 _write(row, choice if members is None else members[choice], probability, grammar, stop_id)
@@ -153,6 +161,23 @@ class _Head:
             return functional.linear(last, self.rows[first]), members
         logits = functional.linear(last, self.weight)
         return logits.masked_fill(~self.masks[torch.tensor(sets, device=logits.device)], float("-inf")), None
+
+
+def _settle_numbers(
+    chosen: Int[Tensor, " batch"],
+    likelihoods: Float[Tensor, " batch"],
+    probabilities: Float[Tensor, "batch allowed"],
+    members: Sequence[int] | None,
+    ordered: OrderedIds,
+) -> None:
+    """Replace, where an ordered id was chosen, its column and its probability by what `average_ids` makes of them."""
+    known = range(probabilities.shape[-1]) if members is None else members
+    first, last = (bisect_left(known, bound) for bound in (ordered.start, ordered.stop))
+    rows = ((chosen >= first) & (chosen < last)).nonzero()[:, 0]
+    if len(rows):
+        ids = torch.tensor(known[first:last], device=chosen.device)
+        columns, mass = average_ids(probabilities[rows, first:last], chosen[rows] - first, ids, ordered)
+        chosen[rows], likelihoods[rows] = columns + first, mass
 
 
 def _placed(

@@ -88,6 +88,16 @@ def test_pictures_may_be_read_as_vectors(tiny_model, tiny_run, pictures):
         assert alone.ids == item.ids
 
 
+def test_numbers_are_means_unless_the_likeliest_are_wanted(tiny_model, tiny_run, pictures):
+    values = [{"image": item} for item in tiny_model._see(pictures)]
+    likeliest = Kyvo.load(tiny_run, average_numbers=False).decode_task("recognition", values)
+    means = tiny_model.decode_task("recognition", values)
+    assert [item.ids for item in means] != [item.ids for item in likeliest]
+    numbers = tiny_model.sequences.vocabulary.span("numbers")
+    first = next(place for place, token in enumerate(means[0].ids) if token in numbers)
+    assert means[0].ids[:first] == likeliest[0].ids[:first]
+
+
 def test_recognition_without_the_grammar(tiny_model, pictures):
     scene = tiny_model.recognize(pictures[0], constrained=False)
     assert isinstance(scene, Scene)

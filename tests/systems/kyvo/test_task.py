@@ -65,7 +65,10 @@ def test_loss_and_gradients_equal_separate_sequences(
     drawn: Drawn, tiny_tokenizers: Tokenizers, sigma: float, probe_weight: float
 ) -> None:
     batch, sequences, records = drawn
-    config = replace_dotted(CONFIG, {"number_sigma": sigma, "probe_weight": probe_weight})
+    weights = {"given": probe_weight, "drawn": probe_weight / 2}
+    config = replace_dotted(
+        CONFIG, {"number_sigma": sigma, "probe_weight": weights["given"], "drawn_probe_weight": weights["drawn"]}
+    )
     task = make_task(tiny_tokenizers, config)
     decoder, numbers = task.model.decoder, tiny_tokenizers.vocabulary.span("numbers")
     loss, metrics = task.loss(batch)
@@ -94,7 +97,7 @@ def test_loss_and_gradients_equal_separate_sequences(
             [record.cell_values[cell].tolist() for _, _, record, cell in cells],
         )
         torch.testing.assert_close(metrics[f"probe_{name}"], asked.detach(), rtol=1e-4, atol=1e-5)
-        expected = expected + probe_weight * asked
+        expected = expected + weights[name] * asked
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
     names, parameters = zip(*task.modules().named_parameters(), strict=True)
     ours, slow = (torch.autograd.grad(value, parameters) for value in (loss, expected))

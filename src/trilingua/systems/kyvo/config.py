@@ -62,8 +62,9 @@ class KyvoConfig:
     number_sigma: float = 1.0
     """Width of the soft target over neighbouring numbers, in bins; 0 for one-hot targets."""
     probe_weight: float = 0.5
-    """Weight of the probes that ask the decoder's states what each cell of a picture shows: of a given one where the
-    cell's code is read, of a drawn one where the cell's code is about to be written."""
+    """Weight of the probe that asks the decoder's states what each cell of a given picture shows."""
+    drawn_probe_weight: float = 0.2
+    """Weight of the probe that asks what each cell of a picture will show whose code is about to be written."""
     probe_layer: int = 3
     """The layer after which the probes ask, from 1; the layers above read what they taught."""
     held_out: int = 64
@@ -74,7 +75,7 @@ class KyvoConfig:
     """How the decoder is trained."""
 
     def __post_init__(self) -> None:
-        for name in ("number_sigma", "probe_weight", "held_out"):
+        for name in ("number_sigma", "probe_weight", "drawn_probe_weight", "held_out"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected 0 or more")
 
@@ -210,6 +211,7 @@ def kyvo_paper() -> KyvoConfig:
         recipe="full",
         number_sigma=0.0,
         probe_weight=0.0,
+        drawn_probe_weight=0.0,
         probe_layer=8,
         trainer=TrainerConfig(
             max_steps=37_500,

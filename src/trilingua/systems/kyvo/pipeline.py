@@ -21,6 +21,7 @@ from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.io import read_image
 from trilingua.inference.decode import DecodedSequence, decode
 from trilingua.inference.grammar import GrammarTables
+from trilingua.inference.sampling import OrderedIds
 from trilingua.inference.weights import arrange_for_decoding
 from trilingua.models.decoder import Decoder
 from trilingua.nn.embeddings import PlacedVectors
@@ -37,6 +38,12 @@ Picture = str | Path | Image.Image | np.ndarray
 
 _LONGEST_TEXT = 256
 """Most ids that are written where the grammar knows no longest sentence."""
+
+_AVERAGED_WITHIN = 1.0
+"""Metres about the likeliest number over which the mean is taken: so far a second guess belongs to the same object."""
+
+_RIGHT_WITHIN = 0.25
+"""Metres within which an object's score counts a place as right, the widest threshold of the Jaccard index."""
 
 _BATCH = 16
 """Prompts that are decoded at once; more only wait for the longest."""
@@ -71,10 +78,18 @@ class Kyvo:
         device: where to compute.
         read_codes: read given pictures as their codes, and not as the vectors that were rounded to these. A
             decoder that was trained on both sees better by vectors; an exported one knows codes alone.
+        average_numbers: write a number as the mean of the likely ones, and not as the likeliest, which greedy
+            decoding elsewhere takes.
     """
 
     def __init__(
-        self, tokenizers: Tokenizers, decoder: Decoder, *, device: str = "cpu", read_codes: bool = True
+        self,
+        tokenizers: Tokenizers,
+        decoder: Decoder,
+        *,
+        device: str = "cpu",
+        read_codes: bool = True,
+        average_numbers: bool = True,
     ) -> None:
         self.tokenizers = tokenizers
         self.sequences = tokenizers.sequences
@@ -82,16 +97,32 @@ class Kyvo:
         self.decoder = arrange_for_decoding(decoder.to(device))
         self.device = torch.device(device)
         self.read_codes = read_codes
+        span, step = tokenizers.vocabulary.span("numbers"), tokenizers.vocabulary.numbers.step
+        self._ordered = OrderedIds(
+            start=span.start,
+            stop=span.stop,
+            window=round(_AVERAGED_WITHIN / step) if average_numbers else 0,
+            # A square of both coordinates as large as the circle of that radius.
+            tolerance=round(_RIGHT_WITHIN * math.sqrt(math.pi) / 2 / step - 0.5),
+        )
         self._grammars: dict[tuple[str, str | None], GrammarTables] = {}
 
     @classmethod
-    def load(cls, run: str | Path, *, device: str = "cpu", read_codes: bool | None = None) -> "Kyvo":
+    def load(
+        cls,
+        run: str | Path,
+        *,
+        device: str = "cpu",
+        read_codes: bool | None = None,
+        average_numbers: bool = True,
+    ) -> "Kyvo":
         """Read a run directory that `trilingua train` wrote.
 
         Args:
             run: the folder.
             device: where to compute.
             read_codes: as in the class; None for what the run was trained on.
+            average_numbers: as in the class.
 
         Raises:
             CheckpointError: the folder is no run, or a file of it is missing or torn.
@@ -100,7 +131,7 @@ class Kyvo:
         config, decoder = load_decoder(run, tokenizers, device=device)
         if read_codes is None:
             read_codes = config.loader.reads_codes
-        return cls(tokenizers, decoder, device=device, read_codes=read_codes)
+        return cls(tokenizers, decoder, device=device, read_codes=read_codes, average_numbers=average_numbers)
 
     def recognize(self, images: Any, *, constrained: bool = True) -> Any:
         """Return the scene of a picture, or of each picture of a list.
@@ -110,8 +141,8 @@ class Kyvo:
             constrained: decode under the task's grammar; without it, greedily over the whole vocabulary.
 
         Returns:
-            A `Scene` each; every object has a `score`, the probability of its tokens. Without the grammar,
-            objects that are malformed are left out.
+            A `Scene` each; every object has a `score`, the probability that it is there as written and within 0.25 m
+            of its place. Without the grammar, objects that are malformed are left out.
         """
         pictures, one = _as_list(images)
         values = [{"image": seen} for seen in self._see(pictures)]
@@ -280,6 +311,7 @@ class Kyvo:
                 grammar if constrained else None,
                 places=self.sequences.places,
                 vectors=None if vectors is None else vectors[start : start + _BATCH],
+                ordered=self._ordered,
                 max_new_tokens=limit,
                 stop_id=grammar.stop_id,
             )
@@ -337,7 +369,7 @@ def _as_ids(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scored(parsed: Parsed, name: str, decoded: DecodedSequence) -> Scene:
-    """Return a parsed scene whose objects carry the product of their tokens' probabilities."""
+    """Return a parsed scene whose objects carry the product of their tokens' probabilities as scores."""
     scene: Scene = parsed.values[name]
     objects = tuple(
         dataclasses.replace(item, score=math.prod(decoded.probabilities[start:stop]))

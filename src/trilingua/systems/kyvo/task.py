@@ -51,16 +51,18 @@ class KyvoTask(TrainTask):
         numbers = tokenizers.vocabulary.span("numbers")
         self.ordered_span = (numbers.start, numbers.stop)
         self._probed = _LastOutput()
-        if config.probe_weight:
+        weights = {"given": config.probe_weight, "drawn": config.drawn_probe_weight}
+        self._probe_weights = {name: weight for name, weight in weights.items() if weight}
+        if self._probe_weights:
             if not 1 <= config.probe_layer <= len(decoder.layers):
                 raise ConfigError(
                     f"probe_layer: {config.probe_layer}; expected 1 to {len(decoder.layers)}, the decoder's layers"
                 )
             decoder.layers[config.probe_layer - 1].register_forward_hook(self._probed)
-            for name in ("given", "drawn"):
-                self.model.probes[name] = DenseProbe(
-                    decoder.config.dim, num_cell_classes(tokenizers.schema), NUM_CELL_VALUES
-                )
+        for name in self._probe_weights:
+            self.model.probes[name] = DenseProbe(
+                decoder.config.dim, num_cell_classes(tokenizers.schema), NUM_CELL_VALUES
+            )
 
     def modules(self) -> nn.Module:
         """Return the decoder and its probes."""
@@ -107,7 +109,7 @@ class KyvoTask(TrainTask):
                 assert self._probed.output is not None, "the decoder has just run"
                 states = self._probed.output.flatten(0, 1)[cells.tokens.flatten()]
                 asked, seen = probe.loss(states, cells.classes.flatten(0, 1).long(), cells.values.flatten(0, 1))
-                total = total + self.config.probe_weight * asked
+                total = total + self._probe_weights[name] * asked
                 metrics |= {f"probe_{name}": asked.detach()}
                 metrics |= {f"probe_{name}_{quantity}": value for quantity, value in seen.items()}
         self._probed.output = None
