@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import peers
-import torch
 from measure import time_in_turns
 from subject import Subject
 from tables import Section, reached
@@ -14,7 +12,6 @@ from tables import Section, reached
 from trilingua.core.io import read_image
 from trilingua.systems.kyvo.build import load_decoder
 from trilingua.systems.kyvo.pipeline import Kyvo
-from trilingua.tokenizers.images import image_to_pixels
 from trilingua.tokenizers.sequences import TASKS
 
 _TASK = TASKS["recognition"]
@@ -35,10 +32,7 @@ class _Race:
         self.stop_id = grammar.stop_id
 
     def encode(self) -> list[list[int]]:
-        size = self.model.images.config.image_size
-        pixels = np.stack([image_to_pixels(read_image(path), size) for path in self.pictures])
-        with torch.inference_mode():
-            return self.model.images.tokenize(torch.from_numpy(pixels).float() / 255).tolist()
+        return self.model.images.see_pictures([read_image(path) for path in self.pictures]).codes.tolist()
 
     def compose(self, codes: Sequence[Sequence[int]]) -> list[list[int]]:
         return [self.model.sequences.prompt(_TASK, {"image": item}) for item in codes]

@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Int16, UInt8
-from PIL import Image
+from jaxtyping import Int16
 
 from trilingua.core.errors import InputError
 from trilingua.core.io import read_json, write_json
@@ -16,7 +14,7 @@ from trilingua.data.clevr.files import ClevrFolder, Instruction, Question, cell_
 from trilingua.data.shards import EditRecord, QuestionRecord, SceneRecord, write_shard
 from trilingua.scenes.program_text import program_to_text
 from trilingua.scenes.scene import Scene, SceneObject
-from trilingua.tokenizers.images import ImageTokenizer, image_to_pixels
+from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.scenes import canonical_order
 from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer
 from trilingua.tokenizers.vocabulary import Vocabulary
@@ -136,12 +134,14 @@ def _records(
     own = [str(scene.image_filename) for scene in scenes]
     edits = [instruction for name in own for instruction in instructions[name]]
     names = own + [edit.target_image_filename for edit in edits if edit.target_image_filename is not None]
-    seen = dict(zip(names, _see(images, [folder.image(name) for name in names]), strict=True))
+    seen = images.see_pictures([folder.image(name) for name in names])
+    vectors = dict(zip(names, seen.vectors.numpy().astype(np.float16), strict=True))
+    codes = dict(zip(names, seen.codes.numpy().astype(np.uint16), strict=True))
     for scene, name in zip(scenes, own, strict=True):
         targets = cell_targets(scene, cell_objects(index_map(scene), grid=images.config.grid_size), schema)
         yield SceneRecord(
-            image=seen[name][0],
-            vectors=seen[name][1],
+            image=codes[name],
+            vectors=vectors[name],
             scene=tuple(sequences.segment(_SEGMENTS["scene"], scene)),
             cell_classes=targets.classes,
             cell_values=targets.values.astype(np.float16),
@@ -165,22 +165,8 @@ def _records(
                             ),
                         )
                     ),
-                    edited_image=tuple(seen[drawn][0].tolist()) if (drawn := item.target_image_filename) else (),
+                    edited_image=tuple(codes[drawn].tolist()) if (drawn := item.target_image_filename) else (),
                 )
                 for item in instructions[name]
             ),
         )
-
-
-def _see(images: ImageTokenizer, pictures: list[Image.Image]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the codes and the vectors of each picture."""
-    size = images.config.image_size
-    pixels: list[UInt8[np.ndarray, "3 height width"]] = [image_to_pixels(picture, size) for picture in pictures]
-    device = next(images.parameters()).device
-    made: list[tuple[np.ndarray, np.ndarray]] = []
-    for start in range(0, len(pixels), 32):
-        batch = torch.from_numpy(np.stack(pixels[start : start + 32])).to(device).float() / 255
-        seen = images.see(batch)
-        codes, vectors = (part.cpu().numpy() for part in (seen.codes, seen.vectors))
-        made += zip(codes.astype(np.uint16), vectors.astype(np.float16), strict=True)
-    return made

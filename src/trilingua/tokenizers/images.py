@@ -10,6 +10,7 @@ Differs: the published tokenizer is a convolutional VQGAN fine-tuned from ImageN
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -145,6 +146,16 @@ class ImageTokenizer(nn.Module):
         """Return the vectors and the codes of pictures; the module is in evaluation mode."""
         vectors = self.encode(images)
         return SeenImages(vectors, self.quantizer.codes(vectors))
+
+    def see_pictures(self, pictures: Sequence[Image.Image], *, batch_size: int = 16) -> SeenImages:
+        """Return what is seen in RGB pictures of any size, which are squashed and read in batches; on the CPU."""
+        device = self.codebook.device
+        pixels = [image_to_pixels(picture, self.config.image_size) for picture in pictures]
+        seen = [
+            self.see(torch.from_numpy(np.stack(pixels[start : start + batch_size])).to(device).float() / 255)
+            for start in range(0, len(pixels), batch_size)
+        ]
+        return SeenImages(*(torch.cat(parts).cpu() for parts in zip(*seen, strict=True)))
 
     def tokenize(self, images: Float[Tensor, "batch 3 height width"]) -> Int[Tensor, "batch code"]:
         """Return the codes of pictures in raster order, each in [0, num_codes); the module is in evaluation mode."""

@@ -30,7 +30,7 @@ from trilingua.scenes.programs import execute_program
 from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers
 from trilingua.systems.kyvo.grammars import task_grammar
-from trilingua.tokenizers.images import image_to_pixels, pixels_to_image
+from trilingua.tokenizers.images import pixels_to_image
 from trilingua.tokenizers.sequences import TASKS, Parsed, Segment
 
 Picture = str | Path | Image.Image | np.ndarray
@@ -263,14 +263,8 @@ class Kyvo:
         return self._grammars[key]
 
     def _see(self, pictures: Sequence[Any]) -> list[SeenPicture]:
-        size = self.images.config.image_size
-        found: list[SeenPicture] = []
-        for start in range(0, len(pictures), _BATCH):
-            pixels = [image_to_pixels(_read(picture), size) for picture in pictures[start : start + _BATCH]]
-            batch = torch.from_numpy(np.stack(pixels)).to(self.device).float() / 255
-            seen = self.images.see(batch)
-            found += map(SeenPicture, seen.codes.tolist(), seen.vectors)
-        return found
+        seen = self.images.see_pictures([_read(picture) for picture in pictures])
+        return [SeenPicture(codes, vectors) for codes, vectors in zip(seen.codes.tolist(), seen.vectors, strict=True)]
 
     def paint(self, codes: Sequence[Sequence[int] | None]) -> list[Image.Image]:
         """Return the picture of each list of codes; a gray one where there are none."""
