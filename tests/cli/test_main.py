@@ -8,6 +8,7 @@ import pytest
 import trilingua
 from trilingua.cli import train
 from trilingua.cli.main import VERBS, main, run
+from trilingua.core import errors
 from trilingua.core.presets import describe_preset, preset_names
 
 EVERY_HELP = """
@@ -91,6 +92,29 @@ def test_failures_are_one_line_with_status_1(capsys, monkeypatch):
         main(["info"])
     assert left.value.code == 1
     assert capsys.readouterr().err == "trilingua info: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (errors.InputError, 2),
+        (errors.CheckpointError, 2),
+        (errors.DependencyError, 2),
+        (errors.DivergenceError, 1),
+        (errors.WriteError, 1),
+        (errors.WorkerError, 1),
+    ],
+)
+def test_the_status_is_the_errors_own(capsys, monkeypatch, kind, status):
+    from trilingua.cli import info
+
+    def fail(run_or_preset=""):
+        raise kind("it: went\nwrong")
+
+    monkeypatch.setattr(info, "info", fail)
+    monkeypatch.setenv("TRILINGUA_TRACEBACK", "1")  # What is raised on purpose is one line all the same.
+    assert run(["info"]) == status
+    assert capsys.readouterr().err == "trilingua info: it: went wrong\n"
 
 
 def test_python_m_trilingua():

@@ -1,6 +1,7 @@
 """Every verb that needs a model, through the real command line on a tiny run: what it prints and writes."""
 
 import json
+import resource
 import shutil
 
 import pytest
@@ -69,13 +70,31 @@ def test_evaluate_and_score(tiny_run, tiny_data, tmp_path, capsys):
     assert set(scored["recognition"]["jaccard_at"].values()) == {1.0}
 
 
-def test_info(tiny_run, tiny_model, capsys):
-    lines = call(capsys, "info", tiny_run).out.splitlines()
-    assert lines[0].split()[-1] == str(tiny_run)
-    vocabulary = tiny_model.sequences.vocabulary
-    assert f"vocabulary  {vocabulary.size} ids, digest {vocabulary.digest[:12]}" in lines
-    assert [line.split()[0] for line in lines if line.startswith("  ")] == [span.name for span in vocabulary.spans]
-    assert {line.split()[0] for line in lines} >= {"decoder", "images", "weights", "lengths", "speed", "memory"}
-    text = call(capsys, "info", "kyvo-tiny").out
-    assert text.startswith("kyvo-tiny: ")
-    assert json.loads(text.partition("\n")[2])["trainer"]["max_steps"] == 20
+def test_a_full_disk_is_a_failure_that_leaves_nothing(tiny_run, tiny_data, tmp_path, capsys):
+    scene = ClevrFolder(tiny_data).scene_path(0)
+    arguments = ["render", scene, "--out", tmp_path / "drawn", "--checkpoint", tiny_run]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        status = run([str(argument) for argument in arguments])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    printed = capsys.readouterr()
+    target = tmp_path / "drawn" / f"{scene.stem}.png"
+    problem = "writing failed (File too large); free some space or choose another --out"
+    assert (status, printed.out, printed.err) == (1, "", f"trilingua render: {target}: {problem}\n")
+    assert list((tmp_path / "drawn").iterdir()) == []
+
+
+def test_export_says_how_a_llama_decodes(tiny_run, tmp_path, capsys):
+    printed = call(capsys, "export", tiny_run, "--out", tmp_path / "hf")
+    assert printed.out == f"{tmp_path / 'hf'}\n"
+    assert printed.err == (
+        'greedy `generate` from model.tokenize("recognition", image=image) gives model.recognize(image, '
+        "constrained=False); other tasks need position_ids (docs/cookbook.md)\n"
+    )
+    printed = call(capsys, "export", tiny_run, "--out", tmp_path / "slim", "--format", "run")
+    assert (printed.out, printed.err) == (f"{tmp_path / 'slim'}\n", "")
+    said = " ".join(call(capsys, "export", "--help").out.split())
+    assert "`generate` writes the scene that `model.recognize(image, constrained=False)` returns" in said
+    assert "The other tasks need `position_ids`" in said

@@ -33,7 +33,23 @@ def test_each_error_is_ours_and_a_builtin_and_keeps_its_message(kind):
         ("VocabularyError", ValueError),
         ("CheckpointError", RuntimeError),
         ("DependencyError", ImportError),
+        ("DivergenceError", FloatingPointError),
+        ("WriteError", OSError),
+        ("WorkerError", RuntimeError),
     ],
 )
 def test_the_builtin_of_each_error(name, builtin):
     assert issubclass(getattr(errors, name), builtin)
+
+
+def test_the_status_of_each_error_says_whether_a_person_can_mend_it():
+    assert {kind.__name__: kind.exit_code for kind in KINDS} == {
+        "ConfigError": 2,
+        "InputError": 2,
+        "VocabularyError": 2,
+        "CheckpointError": 2,
+        "DependencyError": 2,
+        "DivergenceError": 1,
+        "WriteError": 1,
+        "WorkerError": 1,
+    }

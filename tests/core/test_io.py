@@ -1,7 +1,9 @@
+import errno
 import hashlib
 import json
 import math
 import os
+import tempfile
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from trilingua.core.errors import InputError
+from trilingua.core.errors import InputError, WriteError
 from trilingua.core.io import (
     atomic_path,
     digest_file,
@@ -23,9 +25,9 @@ from trilingua.core.io import (
 )
 
 
-def refusal(call):
+def refusal(call, kind=InputError):
     """Return the words in which `call` is refused."""
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(kind) as caught:
         call()
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -59,10 +61,23 @@ def test_a_full_disk_is_told_in_words(tmp_path):
         with atomic_path(tmp_path / "file.txt"):
             raise OSError(28, "No space left on device")
 
-    assert refusal(write) == (
+    assert refusal(write, WriteError) == (
         f"{tmp_path / 'file.txt'}: writing failed (No space left on device); free some space or choose another --out"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.ENOSPC, WriteError), (errno.EDQUOT, WriteError), (errno.EACCES, InputError)]
+)
+def test_a_disk_too_full_to_begin_is_no_mistake_of_the_path(tmp_path, monkeypatch, number, kind):
+    def refuse(**_):
+        raise OSError(number, "so it is")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    path = tmp_path / "file.txt"
+    expected = f"{path}: cannot write here (so it is); choose another --out"
+    assert refusal(lambda: write_bytes(path, b""), kind) == expected
 
 
 def test_a_place_that_cannot_be_written_is_told_in_words(tmp_path):

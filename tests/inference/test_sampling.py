@@ -5,7 +5,7 @@ import torch
 from tests.oracles.decoding import average_slowly
 
 from trilingua.core.errors import ConfigError
-from trilingua.inference.sampling import OrderedIds, average_ids, check_sampling, filter_logits, sample_ids
+from trilingua.inference.sampling import OrderedIds, Sampling, average_ids, filter_logits, sample_ids
 
 
 @pytest.mark.parametrize("top_p", [0.01, 0.3, 0.8, 0.999, 1.0])
@@ -30,12 +30,13 @@ def test_greedy_takes_the_first_of_the_likeliest() -> None:
 
 def test_draws_follow_the_probabilities_and_the_generator() -> None:
     logits = torch.tensor([0.1, 0.2, 0.7]).log().expand(20_000, 3)
-    draws = [sample_ids(logits, temperature=0.5, generator=torch.Generator().manual_seed(3)) for _ in range(2)]
+    sampling = Sampling(temperature=0.5, seed=3)
+    draws = [sample_ids(logits, sampling, sampling.generator()) for _ in range(2)]
     assert torch.equal(draws[0], draws[1])
     expected = torch.tensor([0.01, 0.04, 0.49]) / 0.54
     torch.testing.assert_close(draws[0].bincount(minlength=3) / 20_000, expected, rtol=0, atol=0.01)
     forbidden = torch.tensor([[1.0, float("-inf"), 1.0]]).expand(500, 3)
-    assert 1 not in sample_ids(forbidden, temperature=1.0, top_p=0.99).tolist()
+    assert 1 not in sample_ids(forbidden, Sampling(temperature=1.0, top_p=0.99)).tolist()
 
 
 @pytest.mark.parametrize(("window", "tolerance"), [(0, 0), (2, 1), (30, 4), (5, 30)])
@@ -87,4 +88,4 @@ def test_impossible_spans_are_refused_in_words(settings: dict[str, int], message
 )
 def test_bad_settings_are_refused_in_words(settings: tuple, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        check_sampling(*settings)
+        Sampling(temperature=settings[0], top_k=settings[1], top_p=settings[2])

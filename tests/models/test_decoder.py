@@ -124,14 +124,14 @@ def test_head_text_rows_start_from_the_embedding(decoder: Decoder) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_text": 0}, "decoder num_text: 0; expected at least 1"),
-        ({"num_markers": -1}, "decoder num_markers: -1; expected 0 or more"),
-        ({"num_kv_heads": 3}, "decoder num_heads: 4; expected a multiple of num_kv_heads 3"),
-        ({"head_dim": 7}, "decoder head_dim: 7; expected an even width"),
+        ({"num_text": 0}, "num_text: 0; expected at least 1"),
+        ({"num_markers": -1}, "num_markers: -1; expected 0 or more"),
+        ({"num_kv_heads": 3}, "num_heads: 4; expected a multiple of num_kv_heads 3"),
+        ({"head_dim": 7}, "head_dim: 7; expected an even width"),
     ],
 )
 def test_bad_sizes_are_refused_in_words(change: dict[str, int], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=f"^{message}"):
         dataclasses.replace(CONFIG, **change)
 
 

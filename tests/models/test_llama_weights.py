@@ -58,6 +58,18 @@ def test_logits_equal_transformers(tmp_path: Path, scaled: bool, tied: bool) -> 
     torch.testing.assert_close(decoder(ids, mask=mask), expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize(("written", "meant"), [(9.999999747378752e-06, 1e-5), (1e-6, 1e-6), (0.0001, 1e-4)])
+def test_a_norm_epsilon_in_float32_is_the_number_that_it_stands_for(
+    tmp_path: Path, written: float, meant: float
+) -> None:
+    path = tmp_path / "config.json"
+    sizes = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    path.write_text(
+        json.dumps({"model_type": "llama", "intermediate_size": 8, "rms_norm_eps": written, **sizes}), encoding="utf-8"
+    )
+    assert read_llama_config(tmp_path).norm_eps == meant
+
+
 @torch.no_grad()
 def test_new_spans_leave_text_as_it_was(tmp_path: Path) -> None:
     peer = random_llama(scaled=False, tied=True)

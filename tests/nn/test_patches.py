@@ -1,8 +1,8 @@
-"""Patches: cutting against slow loops, putting back together, attention against the library's own."""
+"""Patches: cutting against slow loops, attention against the library's own."""
 
 import torch
 
-from trilingua.nn.patches import PatchBlock, PatchTransformer, images_to_patches, patches_to_images
+from trilingua.nn.patches import PatchBlock, PatchTransformer, images_to_patches
 
 
 def test_patches_are_cut_in_raster_order():
@@ -15,12 +15,6 @@ def test_patches_are_cut_in_raster_order():
             for x in range(2):
                 pixel = images[:, :, 2 * row + y, 2 * column + x]
                 assert torch.equal(patches[:, index, 6 * y + 3 * x : 6 * y + 3 * x + 3], pixel)
-
-
-def test_square_pictures_are_put_back_together():
-    for channels in (1, 3):
-        images = torch.randn(2, channels, 12, 12)
-        assert torch.equal(patches_to_images(images_to_patches(images, 4), 4, channels), images)
 
 
 @torch.no_grad()

@@ -41,5 +41,5 @@ def test_scores_depend_on_relative_positions_alone() -> None:
 def test_errors_say_what_is_allowed() -> None:
     with pytest.raises(ConfigError, match="head_dim: 7 is odd; rotary embedding pairs channels"):
         rotary_frequencies(7)
-    with pytest.raises(ConfigError, match=r"rope_scaling: factor 0\.5.*expected factor >= 1"):
+    with pytest.raises(ConfigError, match=r"^factor, low_freq_factor, high_freq_factor: 0\.5, .*expected factor >= 1"):
         Llama3Scaling(factor=0.5)

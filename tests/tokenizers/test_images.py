@@ -123,11 +123,11 @@ def test_the_names_under_which_weights_are_saved(images):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"num_codes": 0}, "images num_codes: 0; expected at least 1"),
-        ({"image_size": 250}, "images image_size: 250; expected a multiple of patch_size 16"),
-        ({"patch_overlap": -1}, "images patch_overlap: -1; expected 0 or more"),
-        ({"num_codes": 70_000}, "images num_codes: 70000; expected at most 65536, since shards store 16 bits"),
-        ({"dim": 100}, "images dim: 100; expected a multiple of 64, the width of a head"),
+        ({"num_codes": 0}, "num_codes: 0; expected at least 1"),
+        ({"image_size": 250}, "image_size: 250; expected a multiple of patch_size 16"),
+        ({"patch_overlap": -1}, "patch_overlap: -1; expected 0 or more"),
+        ({"num_codes": 70_000}, "num_codes: 70000; expected at most 65536, since shards store 16 bits"),
+        ({"dim": 100}, "dim: 100; expected a multiple of 64, the width of a head"),
     ],
 )
 def test_impossible_sizes_are_refused(fields, message):

@@ -40,10 +40,10 @@ def test_values_far_away_fall_into_the_end_bins():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"step": 0.0}, "number grid -3.0..3.0 by 0.0: needs low < high and step > 0"),
-        ({"low": 3.0}, "number grid 3.0..3.0 by 0.05: needs low < high and step > 0"),
-        ({"step": float("nan")}, "number grid -3.0..3.0 by nan: needs low < high and step > 0"),
-        ({"step": 0.7}, "number grid -3.0..3.0: step 0.7 does not divide the range; change one"),
+        ({"step": 0.0}, "low, high, step: -3.0, 3.0, 0.0; expected low < high, step > 0"),
+        ({"low": 3.0}, "low, high, step: 3.0, 3.0, 0.05; expected low < high, step > 0"),
+        ({"step": float("nan")}, "low, high, step: -3.0, 3.0, nan; expected low < high, step > 0"),
+        ({"step": 0.7}, "step: 0.7 does not divide the range from -3.0 to 3.0; change one"),
     ],
 )
 def test_impossible_grids_are_refused(fields, message):

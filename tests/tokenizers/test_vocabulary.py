@@ -120,7 +120,7 @@ def test_a_tampered_file_is_refused(tmp_path, key, value):
     [
         ([], "TypeError('list indices must be integers or slices, not str')"),
         ({}, "KeyError('text_size')"),
-        ({**VOCABULARY.to_json(), "numbers": {"low": 9.0}}, "ConfigError('number grid 9.0..3.0 by 0.05: needs "),
+        ({**VOCABULARY.to_json(), "numbers": {"low": 9.0}}, "ConfigError('low, high, step: 9.0, 3.0, 0.05; expected "),
         ({**VOCABULARY.to_json(), "markers": 5}, "TypeError(\"'int' object is not iterable\")"),
     ],
 )

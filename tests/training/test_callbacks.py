@@ -4,9 +4,11 @@ import logging
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from trilingua.core.errors import CheckpointError
+from trilingua.core.errors import WriteError
 from trilingua.training.callbacks import Callback, MetricsFile, Progress, TensorBoard
 
 
@@ -19,7 +21,7 @@ def test_metrics_are_lines_and_resuming_removes_what_was_lost(tmp_path: Path) ->
     metrics.on_start(tmp_path, 0, 10)
     for step in (1, 2, 3):
         metrics.on_log(step, {"loss": float(step)})
-    metrics.on_evaluate(2, {"accuracy": 0.5})
+    metrics.on_evaluate(2, {"accuracy": 0.5}, tmp_path / "nothing")
     with (tmp_path / "metrics.jsonl").open("a") as stream:
         stream.write('{"step": 4, "lo')  # a line that a kill has torn
     resumed = MetricsFile()
@@ -40,7 +42,7 @@ def test_metrics_that_cannot_be_written_are_an_error_in_words(tmp_path: Path) ->
     metrics.on_start(tmp_path, 0, 10)
     (tmp_path / "metrics.jsonl").unlink()
     (tmp_path / "metrics.jsonl").mkdir()
-    with pytest.raises(CheckpointError) as raised:
+    with pytest.raises(WriteError) as raised:
         metrics.on_log(1, {"loss": 1.0})
     assert str(raised.value) == (
         f"{tmp_path}/metrics.jsonl: cannot be written (Is a directory); free some space and go on with --resume"
@@ -50,16 +52,26 @@ def test_metrics_that_cannot_be_written_are_an_error_in_words(tmp_path: Path) ->
 def test_tensorboard_reads_what_was_logged(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    folder = tmp_path / "evaluation" / "step_00000002"
+    folder.mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "drawn.png")
+    (folder / "notes.txt").write_text("no picture")
     board = TensorBoard()
     board.on_start(tmp_path, 0, 10)
     board.on_log(1, {"loss": 0.5})
     board.on_log(2, {"loss": 0.25})
-    board.on_evaluate(2, {"accuracy": 0.75})
+    board.on_evaluate(2, {"accuracy": 0.75}, folder)
+    board.on_evaluate(3, {"accuracy": 1.0}, tmp_path / "evaluation" / "step_00000003")
     board.on_end(2, "finished")
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(1, 0.5), (2, 0.25)]
-    assert [(event.step, event.value) for event in events.Scalars("evaluation/accuracy")] == [(2, 0.75)]
+    assert [(event.step, event.value) for event in events.Scalars("evaluation/accuracy")] == [(2, 0.75), (3, 1.0)]
+    assert events.Tags()["images"] == ["evaluation/drawn"]
+    (event,) = events.Images("evaluation/drawn")
+    assert (event.step, event.width, event.height) == (2, 6, 4)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(event.encoded_image_string))), pixels)
 
 
 class Terminal(io.StringIO):
@@ -71,7 +83,7 @@ def go_through(callback: Callback, run_dir: Path) -> None:
     callback.on_start(run_dir, 4, 10)
     callback.on_step(5)
     callback.on_log(5, {"loss": 0.12345, "tokens_per_second": 4321.0})
-    callback.on_evaluate(5, {"accuracy": 0.5})
+    callback.on_evaluate(5, {"accuracy": 0.5}, run_dir / "nothing")
     callback.on_save(5, run_dir)
     callback.on_end(5, "interrupted")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from trilingua.core.errors import CheckpointError
+from trilingua.core.errors import CheckpointError, WriteError
 from trilingua.training import checkpoints
 from trilingua.training.checkpoints import (
     find_checkpoint,
@@ -127,11 +127,11 @@ def files_of_at_most(num_bytes: int) -> Iterator[None]:
 
 def test_a_full_disk_leaves_the_last_one_and_says_so(tmp_path: Path) -> None:
     big = {"model": {"w": torch.zeros(1 << 18)}}
-    with pytest.raises(CheckpointError) as raised, files_of_at_most(1 << 19):
+    with pytest.raises(WriteError) as raised, files_of_at_most(1 << 19):
         save_checkpoint(tmp_path, step=5, tensors=big, state=STATE)
     assert "there is no earlier checkpoint; free some space and go on with --resume" in str(raised.value)
     save(tmp_path, 5)
-    with pytest.raises(CheckpointError) as raised, files_of_at_most(1 << 19):
+    with pytest.raises(WriteError) as raised, files_of_at_most(1 << 19):
         save_checkpoint(tmp_path, step=10, tensors=big, state=STATE)
     message = str(raised.value)
     assert message.startswith(f"{tmp_path}/state: step 10 could not be saved (")
@@ -145,7 +145,7 @@ def test_a_full_disk_leaves_the_last_one_and_says_so(tmp_path: Path) -> None:
     weights = tmp_path / "model.safetensors"
     save_weights(weights, {"w": torch.ones(2)})
     before = weights.read_bytes()
-    with pytest.raises(CheckpointError, match="could not be written"), files_of_at_most(1 << 19):
+    with pytest.raises(WriteError, match="could not be written"), files_of_at_most(1 << 19):
         save_weights(weights, big["model"])
     assert weights.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.safetensors", "state"]
@@ -196,6 +196,13 @@ def test_weights_go_through_a_file_each_once(tmp_path: Path) -> None:
     save_weights(path, module_tensors(module))
     assert set(module_tensors(module)) == {"embedding.weight", "kept"}
     load_weights(other, path)
+    prefixed = tmp_path / "whole.safetensors"
+    tensors = {f"part.{name}": tensor.half() for name, tensor in module_tensors(module).items()}
+    save_weights(prefixed, {**tensors, "other.kept": torch.zeros(7)})
+    third = Tied()
+    load_weights(third, prefixed, prefix="part.")
+    assert third.kept.dtype == torch.float32
+    assert third.kept[0] == 5
     assert torch.equal(other.head.weight, module.embedding.weight)
     assert other.head.weight is other.embedding.weight
     assert other.kept[0] == 5
@@ -235,7 +242,7 @@ def test_weights_that_do_not_fit_are_refused_and_nothing_is_loaded(tmp_path: Pat
         assert torch.equal(module.embedding.weight, before)
         assert module.kept[0] == 1
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(CheckpointError, match="is not a whole safetensors file"):
+    with pytest.raises(CheckpointError, match="is torn or no safetensors file"):
         load_weights(module, path)
     with pytest.raises(CheckpointError, match="no such file"):
         load_weights(module, tmp_path / "other.safetensors")

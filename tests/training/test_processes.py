@@ -1,15 +1,13 @@
 """Real processes: several that train one model, and one that is killed."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.training.launch import start, start_two
 from tests.training.toy import ToyStream, ToyTask, toy_config
 
 from trilingua.core.errors import ConfigError
@@ -19,31 +17,10 @@ from trilingua.training.processes import make_accelerator, share_of_batches
 from trilingua.training.trainer import Trainer
 
 SCRIPT = str(Path(__file__).with_name("run_toy.py"))
-TWO = [
-    "--multi_gpu",
-    "--num_processes",
-    "2",
-    "--num_machines",
-    "1",
-    "--mixed_precision",
-    "no",
-    "--dynamo_backend",
-    "no",
-]
 
 
-def start(
-    run_dir: Path, settings: dict[str, Any], launcher: list[str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *(launcher or []), SCRIPT, str(run_dir), json.dumps(settings)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
-
-
-def start_two(run_dir: Path, settings: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    port = str(29500 + os.getpid() % 20000)
-    launcher = ["-m", "accelerate.commands.launch", *TWO, "--main_process_port", port]
-    return start(run_dir, settings, launcher)
+def toy(run_dir: Path, settings: dict[str, Any]) -> list[str]:
+    return [SCRIPT, str(run_dir), json.dumps(settings)]
 
 
 def train_here(run_dir: Path, *, resume: bool = False, **settings: Any) -> None:
@@ -77,7 +54,7 @@ SETTINGS = {
 def test_two_processes_make_the_run_of_one_and_one_goes_on_with_it(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     train_here(one, **SETTINGS)
-    done = start_two(two, SETTINGS | {"max_steps": 10})
+    done = start_two(toy(two, SETTINGS | {"max_steps": 10}))
     assert sorted(done.stdout.split("\n")) == ["", "finished 10 2 Parameter", "finished 10 2 Parameter"], done.stderr
     train_here(two, resume=True, **SETTINGS)
     require_equal_runs(one, two)
@@ -87,7 +64,7 @@ def test_two_processes_that_share_out_the_weights_go_on_with_the_run_of_one(tmp_
     one, two = tmp_path / "one", tmp_path / "two"
     train_here(one, **SETTINGS)
     train_here(two, **SETTINGS, max_steps=10)
-    done = start_two(two, SETTINGS | {"fsdp": True, "resume": True})
+    done = start_two(toy(two, SETTINGS | {"fsdp": True, "resume": True}))
     assert sorted(done.stdout.split("\n")) == ["", "finished 20 2 DTensor", "finished 20 2 DTensor"], done.stderr
     require_equal_runs(one, two)
     state = "state/step_00000020/optimizer.safetensors"
@@ -101,7 +78,7 @@ def test_a_killed_run_goes_on_bit_for_bit_from_its_last_checkpoint(tmp_path: Pat
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     settings = {"dropout": 0.2, "ema_decay": 0.9}
     train_here(whole, **settings)
-    assert start(killed, settings | {"signal": "SIGKILL", "at": 13}).returncode == -9
+    assert start(toy(killed, settings | {"signal": "SIGKILL", "at": 13})).returncode == -9
     assert metrics(killed, "loss") == metrics(whole, "loss")[:12]
     train_here(killed, resume=True, **settings)
     assert metrics(killed, "loss") == metrics(whole, "loss")

@@ -158,8 +158,14 @@ def test_a_line_of_metrics_is_the_weighted_mean_since_the_last(tmp_path: Path) -
 
 
 def test_evaluation_sees_the_average_and_changes_nothing(tmp_path: Path) -> None:
+    told: list[tuple[int, Path, bool]] = []
+
+    class Note(Callback):
+        def on_evaluate(self, step: int, metrics: Any, folder: Path) -> None:
+            told.append((step, folder, folder.exists()))
+
     task = ToyTask()
-    train(tmp_path, task, eval_every_steps=4, ema_decay=0.9, max_steps=10)
+    train(tmp_path, task, eval_every_steps=4, ema_decay=0.9, max_steps=10, callbacks=[Note()])
     evaluated = [line["evaluation/steps"] for line in metrics(tmp_path) if "evaluation/steps" in line]
     assert evaluated == [4.0, 8.0, 10.0]
     published = load_file(tmp_path / "model.safetensors")
@@ -169,6 +175,8 @@ def test_evaluation_sees_the_average_and_changes_nothing(tmp_path: Path) -> None
     assert not torch.equal(published["hidden.weight"], raw["hidden.weight"])
     pictures = [str(path.relative_to(tmp_path)) for path in (tmp_path / "evaluation").rglob("*")]
     assert sorted(pictures) == ["evaluation/step_00000004", "evaluation/step_00000004/picture.txt"]
+    folders = [tmp_path / "evaluation" / f"step_{step:08d}" for step in (4, 8, 10)]
+    assert told == list(zip((4, 8, 10), folders, (True, False, False), strict=True))
     assert task.model.training
 
 

@@ -32,7 +32,10 @@ def ask(
 
     picture = read_image(image)
     known = None if scene is None else Scene.load(scene)
-    answer = load(checkpoint).ask(picture, question, scene=known, explain=explain)
+    model = load(checkpoint)
+    if scene is not None:
+        model.check_scene(known, scene)
+    answer = model.ask(picture, question, scene=known, explain=explain)
     if explain:
         say(f"program: {answer.program}")
         if answer.problem:

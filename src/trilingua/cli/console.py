@@ -45,11 +45,12 @@ def file_to_write(path: Path) -> Path:
     return path
 
 
-def outputs(inputs: Sequence[Path], out: Path) -> list[Path]:
-    """Return `out`/STEM for each input.
+def outputs(inputs: Sequence[Path], out: Path, *endings: str) -> list[tuple[Path, ...]]:
+    """Return the files that each input becomes, `out`/STEM with each of the endings; nothing is made.
 
     Raises:
-        InputError: two inputs would be written to the same file, or `out` cannot be written to.
+        InputError: two inputs would be written to the same file, `out` cannot be written to, or a folder is in the
+            place of a file.
     """
     folder_to_write(out)
     stems: dict[str, Path] = {}
@@ -57,12 +58,11 @@ def outputs(inputs: Sequence[Path], out: Path) -> list[Path]:
         if path.stem in stems:
             raise InputError(f"{path}: would overwrite the result of {stems[path.stem]}; rename one, or run twice")
         stems[path.stem] = path
-    return [out / stem for stem in stems]
-
-
-def with_ending(stem: Path, ending: str) -> Path:
-    """Return the path with `ending` behind its name, whatever dots the name has."""
-    return stem.with_name(stem.name + ending)
+    files = [tuple(out / f"{stem}{ending}" for ending in endings) for stem in stems]
+    for path in (path for group in files for path in group):
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder where a result goes; rename it, or choose another --out")
+    return files
 
 
 def _require_writable(folder: Path, target: Path) -> None:

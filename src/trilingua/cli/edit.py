@@ -26,15 +26,18 @@ def edit(
         checkpoint: run directory; the shipped model by default.
     """
     from trilingua import load
-    from trilingua.cli.console import outputs, with_ending
+    from trilingua.cli.console import outputs
     from trilingua.core.io import read_image, write_image
     from trilingua.scenes.scene import Scene
 
-    (target,) = outputs([image], out)
+    ((picture_file, scene_file),) = outputs([image], out, ".png", ".json")
     picture = read_image(image)
     known = None if scene is None else Scene.load(scene)
-    edited_picture, edited_scene = load(checkpoint).edit(picture, known, instruction)
-    write_image(with_ending(target, ".png"), edited_picture)
-    edited_scene.save(with_ending(target, ".json"))
-    print(with_ending(target, ".png"))
-    print(with_ending(target, ".json"))
+    model = load(checkpoint)
+    if scene is not None:
+        model.check_scene(known, scene)
+    edited_picture, edited_scene = model.edit(picture, known, instruction)
+    write_image(picture_file, edited_picture)
+    edited_scene.save(scene_file)
+    print(picture_file)
+    print(scene_file)

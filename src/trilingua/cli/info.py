@@ -20,10 +20,11 @@ def info(run_or_preset: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metav
     from trilingua.core.config import did_you_mean, to_json
     from trilingua.core.errors import InputError
     from trilingua.core.presets import describe_preset, get_preset, preset_names
-    from trilingua.systems.kyvo.describe import describe_run
+    from trilingua.systems.kyvo.describe import describe_plan, describe_run
 
     if run_or_preset in preset_names():
         print(f"{run_or_preset}: {describe_preset(run_or_preset)}")
+        print("\n".join(describe_plan(run_or_preset)))
         print(json.dumps(to_json(get_preset(run_or_preset)), indent=2))
         return
     run = Path(run_or_preset) if run_or_preset else shipped_model()

@@ -1,7 +1,7 @@
 """The entry point `trilingua`: finds the verb, runs it, and turns errors into one line.
 
-An error that we raise on purpose becomes one line on standard error and exit status 2; any other is a
-failure, status 1. Only the chosen verb's module is imported, so that `--help` is quick.
+An error that we raise on purpose becomes one line on standard error and the exit status of its class; any other
+is a failure, status 1. Only the chosen verb's module is imported, so that `--help` is quick.
 """
 
 import importlib
@@ -66,7 +66,7 @@ def run(arguments: list[str]) -> int:
             function(**parse(function, rest, f"trilingua {verb}"))
     except TrilinguaError as error:
         print(f"trilingua {verb}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         print(f"trilingua {verb}: interrupted", file=sys.stderr)
         return 1

@@ -22,19 +22,19 @@ def recognize(
         checkpoint: run directory; the shipped model by default.
     """
     from trilingua import load
-    from trilingua.cli.console import outputs, progress, with_ending
+    from trilingua.cli.console import outputs, progress
     from trilingua.core.errors import ConfigError
     from trilingua.core.io import read_image
 
     if not images:
         raise ConfigError("IMAGE: is missing; name at least one picture")
-    targets = outputs(images, out)
+    targets = outputs(images, out, ".glb", ".json")
     for path in images:  # All inputs are checked before anything is written.
         read_image(path)
     model = load(checkpoint)
     batches = [range(start, min(start + 16, len(images))) for start in range(0, len(images), 16)]
     for batch in progress(batches, "recognize"):
         for index, scene in zip(batch, model.recognize([images[i] for i in batch]), strict=True):
-            for ending in (".glb", ".json"):
-                scene.save(with_ending(targets[index], ending))
-            print(with_ending(targets[index], ".json"))
+            for target in targets[index]:
+                scene.save(target)
+            print(targets[index][-1])

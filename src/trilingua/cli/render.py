@@ -22,19 +22,21 @@ def render(
         checkpoint: run directory; the shipped model by default.
     """
     from trilingua import load
-    from trilingua.cli.console import outputs, progress, with_ending
+    from trilingua.cli.console import outputs, progress
     from trilingua.core.errors import ConfigError
     from trilingua.core.io import write_image
     from trilingua.scenes.scene import Scene
 
     if not scenes:
         raise ConfigError("SCENE: is missing; name at least one file")
-    targets = outputs(scenes, out)
+    targets = outputs(scenes, out, ".png")
     read = [Scene.load(path) for path in scenes]
     model = load(checkpoint)
+    for scene, path in zip(read, scenes, strict=True):  # All inputs are checked before anything is written.
+        model.check_scene(scene, path)
     batches = [range(start, min(start + 16, len(read))) for start in range(0, len(read), 16)]
     for batch in progress(batches, "render"):
         for index, picture in zip(batch, model.render([read[i] for i in batch]), strict=True):
-            path = with_ending(targets[index], ".png")
-            write_image(path, picture)
-            print(path)
+            (target,) = targets[index]
+            write_image(target, picture)
+            print(target)

@@ -3,11 +3,18 @@
 One root, so that a caller can catch all of them; each also inherits the builtin that it is, so that
 code which knows nothing of Trilingua still catches it. A message is one line: what was wrong, the
 value, what is allowed, what to do next. Our own invariants are `assert`s, never these.
+
+An error says whose it is: most are about what a person gave, the others about what failed on the way.
 """
+
+from typing import ClassVar
 
 
 class TrilinguaError(Exception):
     """The root of all deliberate errors."""
+
+    exit_code: ClassVar[int] = 2
+    """Status with which the command line ends: 2 where a person gave what cannot be used, 1 where the work failed."""
 
 
 class ConfigError(TrilinguaError, ValueError):
@@ -32,3 +39,17 @@ class DependencyError(TrilinguaError, ImportError):
 
 class DivergenceError(TrilinguaError, FloatingPointError):
     """Training met a loss or gradient that is not a finite number."""
+
+    exit_code = 1
+
+
+class WriteError(TrilinguaError, OSError):
+    """A file could not be written though its place was good: the disk is full or gone."""
+
+    exit_code = 1
+
+
+class WorkerError(TrilinguaError, RuntimeError):
+    """A process that did a part of the work died or could not do it."""
+
+    exit_code = 1

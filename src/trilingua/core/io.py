@@ -5,6 +5,7 @@ the target, which then takes its name. Every reading error names the file and wh
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -16,12 +17,20 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from trilingua.core.errors import InputError
+from trilingua.core.errors import InputError, WriteError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a disk that is full, or of a person's share of it."""
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it takes the name `path`, on error it is removed."""
+    """Yield a temporary path beside `path`; on success it takes the name `path`, on error it is removed.
+
+    Raises:
+        InputError: `path` is a folder, or nothing can be written in its place.
+        WriteError: the disk is full or gone.
+    """
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder; expected the name of a file to write")
@@ -31,7 +40,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except FileExistsError as error:
         raise InputError(f"{path}: cannot write here ({path.parent} is a file); choose another --out") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot write here ({error.strerror or error}); choose another --out") from error
+        kind = WriteError if error.errno in _FULL else InputError
+        raise kind(f"{path}: cannot write here ({error.strerror or error}); choose another --out") from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -39,7 +49,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        raise InputError(
+        raise WriteError(
             f"{path}: writing failed ({error.strerror or error}); free some space or choose another --out"
         ) from error
     finally:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from trilingua.core.errors import TrilinguaError
+from trilingua.core.errors import WorkerError
 
 _LARGEST_CHUNK = 8
 
@@ -33,7 +33,7 @@ class Run(Protocol):
             total: number of units including those done before, where the bar begins.
 
         Raises:
-            TrilinguaError: a process died. What `work` raises is raised here too.
+            WorkerError: a process died. What `work` raises is raised here too.
         """
         ...
 
@@ -66,7 +66,7 @@ def workers(num_workers: int, start: Callable[..., None], arguments: tuple[Any, 
             try:
                 _exhaust(pool.map(work, items, chunksize=size), items, title, total)
             except BrokenProcessPool as error:
-                raise TrilinguaError(
+                raise WorkerError(
                     f"num_workers: one of {num_workers} processes died, perhaps for want of memory; "
                     "give the same command with fewer to go on"
                 ) from error

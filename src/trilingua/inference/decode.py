@@ -17,7 +17,7 @@ from torch.nn import functional
 from trilingua.core.errors import ConfigError, VocabularyError
 from trilingua.core.positions import count_positions
 from trilingua.inference.grammar import GrammarTables
-from trilingua.inference.sampling import OrderedIds, average_ids, check_sampling, sample_ids
+from trilingua.inference.sampling import GREEDY, OrderedIds, Sampling, average_ids, sample_ids
 from trilingua.inference.weights import column_major
 from trilingua.models.decoder import Decoder
 from trilingua.nn.embeddings import PlacedVectors
@@ -66,9 +66,7 @@ def decode(
     ordered: OrderedIds | None = None,
     max_new_tokens: int | None = None,
     stop_id: int | None = None,
-    temperature: float = 0.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
+    sampling: Sampling = GREEDY,
     generator: torch.Generator | None = None,
 ) -> list[DecodedSequence]:
     """Continue each prompt until its stop id; the i-th result belongs to the i-th prompt.
@@ -84,16 +82,13 @@ def decode(
         ordered: ids that stand for numbers; at temperature 0 the mean of the likely ones is written.
         max_new_tokens: most ids a row may get, stop id included; None: the grammar's longest sentence.
         stop_id: ends a row; None: the grammar's.
-        temperature: 0 takes the likeliest id, else logits are divided by it.
-        top_k: as `filter_logits`.
-        top_p: as `filter_logits`.
-        generator: source of the draws.
+        sampling: how an id is chosen.
+        generator: source of the draws; None for one of the sampling's seed.
 
     Raises:
-        ConfigError: a setting is out of range, or no length is known.
+        ConfigError: no length is known, or a prompt is empty.
         VocabularyError: a prompt or the grammar belongs to another vocabulary.
     """
-    check_sampling(temperature, top_k, top_p)
     stop_id, max_new_tokens = _check(decoder, prompts, grammar, max_new_tokens, stop_id)
     rows = [_Row(index=index, pending=list(prompt)) for index, prompt in enumerate(prompts)]
     results = list(rows)
@@ -105,6 +100,7 @@ def decode(
     head = _Head(decoder, grammar)
     table = decoder.embedding.table()
     device = table.device
+    generator = generator or sampling.generator(device)
     cache = decoder.make_cache(len(rows), max(len(row.pending) for row in rows) + max_new_tokens)
     seen = None if vectors is None else _placed(rows, vectors, device)
     while True:
@@ -118,11 +114,11 @@ def decode(
         last, seen = states[:, -1], None
         cache.advance(counts)
         logits, members = head(last, [row.state for row in rows])
-        chosen = sample_ids(logits, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
+        chosen = sample_ids(logits, sampling, generator)
         probabilities = logits.float().softmax(-1)
         likelihoods = probabilities.gather(1, chosen[:, None])[:, 0]
         if ordered is not None:
-            means = ordered if temperature == 0 else replace(ordered, window=0)
+            means = ordered if sampling.temperature == 0 else replace(ordered, window=0)
             _settle_numbers(chosen, likelihoods, probabilities, members, means)
         for row, choice, probability in zip(rows, chosen.tolist(), likelihoods.tolist(), strict=True):
             row.pending = []

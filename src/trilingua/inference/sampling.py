@@ -10,6 +10,36 @@ from trilingua.core.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How an id is chosen."""
+
+    temperature: float = 0.0
+    """0 takes the likeliest id, else logits are divided by it."""
+    top_k: int | None = None
+    """Draw from so many of the likeliest ids; None for all."""
+    top_p: float | None = None
+    """Then from the fewest likeliest ids whose probabilities reach this sum, in (0, 1]; None for all."""
+    seed: int = 0
+    """Of the draws."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < float("inf"):
+            raise ConfigError(f"temperature: {self.temperature}; expected 0 (greedy) or more")
+        if self.top_k is not None and self.top_k < 1:
+            raise ConfigError(f"top_k: {self.top_k}; expected at least 1, or None for all ids")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p: {self.top_p}; expected more than 0 and at most 1, or None for all ids")
+
+    def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
+        """Return the source of the draws, at its start."""
+        return torch.Generator(device).manual_seed(self.seed)
+
+
+GREEDY = Sampling()
+"""The likeliest id, always."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OrderedIds:
     """Ids that stand for ascending numbers in equal steps, where a near miss is nearly right."""
 
@@ -57,16 +87,6 @@ def average_ids(
     return column, near(column, ordered.tolerance).sum(-1)
 
 
-def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -> None:
-    """Raise `ConfigError` in words if a sampling setting is out of range."""
-    if not 0 <= temperature < float("inf"):
-        raise ConfigError(f"temperature: {temperature}; expected 0 (greedy) or more")
-    if top_k is not None and top_k < 1:
-        raise ConfigError(f"top_k: {top_k}; expected at least 1, or None for all ids")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ConfigError(f"top_p: {top_p}; expected more than 0 and at most 1, or None for all ids")
-
-
 def filter_logits(
     logits: Float[Tensor, "batch vocab"], *, top_k: int | None = None, top_p: float | None = None
 ) -> Float[Tensor, "batch vocab"]:
@@ -91,23 +111,16 @@ def filter_logits(
 
 
 def sample_ids(
-    logits: Float[Tensor, "batch vocab"],
-    *,
-    temperature: float = 0.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    generator: torch.Generator | None = None,
+    logits: Float[Tensor, "batch vocab"], sampling: Sampling = GREEDY, generator: torch.Generator | None = None
 ) -> Int[Tensor, " batch"]:
-    """Return one id a row: the likeliest if `temperature` is 0 (the first of equals), else a draw.
+    """Return one id a row: the likeliest if the temperature is 0 (the first of equals), else a draw.
 
     Args:
         logits: unnormalised log-probabilities.
-        temperature: divides the logits before the filters.
-        top_k: as `filter_logits`.
-        top_p: as `filter_logits`.
-        generator: source of the draws, on the device of `logits`.
+        sampling: how to choose.
+        generator: source of the draws, on the device of `logits`; None for torch's own.
     """
-    if temperature == 0:
+    if sampling.temperature == 0:
         return logits.argmax(-1)
-    filtered = filter_logits(logits.float() / temperature, top_k=top_k, top_p=top_p)
+    filtered = filter_logits(logits.float() / sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p)
     return torch.multinomial(filtered.softmax(-1), 1, generator=generator)[:, 0]

@@ -5,7 +5,6 @@ single row like them. Knows nothing of what is decoded.
 """
 
 import copy
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -13,23 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trilingua.models.decoder import Decoder, DecoderLayer
-
-Precision = Literal["exact", "bfloat16"]
-
-
-class PackedLinear(nn.Module):
-    """A linear layer without bias, its matrix in bfloat16 and packed for the CPU's kernels; keeps the type of `x`."""
-
-    def __init__(self, weight: Float[Tensor, "out in"]) -> None:
-        """Args: weight: the matrix; it is copied."""
-        super().__init__()
-        # Packed memory belongs to the kernel library: it cannot be saved or moved, hence no parameter.
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().bfloat16(), 1)
-
-    def forward(self, x: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
-        """Return `x @ weight.T`, with products of bfloat16 values summed in float32."""
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x.bfloat16(), self.packed, None, "none", [], "")
-        return out.to(x.dtype)
 
 
 class TwoLayoutLinear(nn.Module):
@@ -50,22 +32,13 @@ class TwoLayoutLinear(nn.Module):
         return out.to(x.dtype)
 
 
-def supports_packing() -> bool:
-    """Return whether this CPU multiplies bfloat16 matrices in hardware."""
-    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
 @torch.no_grad()
-def arrange_for_decoding(decoder: Decoder, *, precision: Precision = "exact") -> Decoder:
+def arrange_for_decoding(decoder: Decoder) -> Decoder:
     """Return a frozen copy of `decoder` that decodes faster; it is for `decode` alone, not to be trained or saved.
 
-    On other devices than the CPU the copy is plain.
-
-    Args:
-        decoder: the model; it stays as it is.
-        precision: "exact" keeps every value and only lays matrices out, for one row (about 1.8x at batch 1) and
-            for several (about 1.15x more at batch 8); "bfloat16" rounds the layers' matrices, as mixed-precision
-            training does, and falls back to "exact" where the CPU has no such kernels.
+    Every value is kept, matrices are only laid out, for one row (about 1.8x at batch 1) and for several (about
+    1.15x more at batch 8). Rounding them to bfloat16 gains nothing here: steps are short of memory traffic and
+    small kernels, not of products. On other devices than the CPU the copy is plain.
     """
     arranged = copy.deepcopy(decoder).eval().requires_grad_(False)
     arranged.head.fold()
@@ -76,9 +49,7 @@ def arrange_for_decoding(decoder: Decoder, *, precision: Precision = "exact") ->
         for part in (layer.attention, layer.mlp):
             for name, module in list(part.named_children()):
                 assert isinstance(module, nn.Linear), "a decoder's layers hold plain matrices, arranged once"
-                if precision == "bfloat16" and supports_packing():
-                    setattr(part, name, PackedLinear(module.weight))
-                elif torch.backends.mkldnn.is_available() and module.weight.dtype == torch.float32:
+                if torch.backends.mkldnn.is_available() and module.weight.dtype == torch.float32:
                     setattr(part, name, TwoLayoutLinear(module.weight))
                 else:
                     module.weight = nn.Parameter(column_major(module.weight), requires_grad=False)

@@ -55,7 +55,7 @@ class FeatureDistance(nn.Module):
         for index, block in enumerate(self.blocks):
             x = block(x)
             if index in _TAPS:
-                taken.append(F.normalize(x, dim=1, eps=1e-6))
+                taken.append(F.normalize(x.float(), dim=1, eps=1e-6))
         return taken
 
     def forward(

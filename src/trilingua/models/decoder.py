@@ -64,23 +64,17 @@ class DecoderConfig:
     def __post_init__(self) -> None:
         for name in ("num_text", "dim", "num_layers", "num_heads", "num_kv_heads", "head_dim", "hidden_dim"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"decoder {name}: {getattr(self, name)}; expected at least 1")
+                raise ConfigError(f"{name}: {getattr(self, name)}; expected at least 1")
         for name in ("num_markers", "num_numbers", "num_image_codes", "image_code_dim"):
             if getattr(self, name) < 0:
-                raise ConfigError(f"decoder {name}: {getattr(self, name)}; expected 0 or more")
+                raise ConfigError(f"{name}: {getattr(self, name)}; expected 0 or more")
         encodings = get_args(NumberEncoding)
         if self.number_encoding not in encodings:
-            raise ConfigError(
-                f"decoder number_encoding: {self.number_encoding!r}; expected one of {', '.join(encodings)}"
-            )
+            raise ConfigError(f"number_encoding: {self.number_encoding!r}; expected one of {', '.join(encodings)}")
         if self.num_heads % self.num_kv_heads:
-            raise ConfigError(
-                f"decoder num_heads: {self.num_heads}; expected a multiple of num_kv_heads {self.num_kv_heads}"
-            )
+            raise ConfigError(f"num_heads: {self.num_heads}; expected a multiple of num_kv_heads {self.num_kv_heads}")
         if self.head_dim % 2:
-            raise ConfigError(
-                f"decoder head_dim: {self.head_dim}; expected an even width, rotary embedding pairs channels"
-            )
+            raise ConfigError(f"head_dim: {self.head_dim}; expected an even width, rotary embedding pairs channels")
 
     @property
     def vocab_size(self) -> int:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 
 
 class PatchDiscriminator(nn.Module):
@@ -24,13 +25,18 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 row column"]:
         """Return a score for each region: high for what looks rendered."""
-        return self.layers(images * 2 - 1)
+        return self.layers(images * 2 - 1).float()
 
     def loss(
         self, painted: Float[Tensor, "batch 3 height width"], rendered: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, ""]:
         """Return the hinge loss of telling `rendered` from `painted`; no gradient reaches the painter."""
         return 0.5 * (F.relu(1 - self(rendered)).mean() + F.relu(1 + self(painted.detach())).mean())
+
+    def painter_loss(self, painted: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, ""]:
+        """Return the mean score of `painted`, negated; no gradient reaches the discriminator."""
+        frozen = {name: parameter.detach() for name, parameter in self.named_parameters()}
+        return -functional_call(self, frozen, (painted,)).mean()
 
 
 def adaptive_weight(

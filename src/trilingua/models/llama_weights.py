@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -83,7 +84,8 @@ def read_llama_config(directory: str | Path) -> DecoderConfig:
         hidden_dim=required("intermediate_size"),
         rope_theta=float(rope.get("rope_theta", 10_000.0)),
         rope_scaling=scaling,
-        norm_eps=raw.get("rms_norm_eps", 1e-6),
+        # Some converters write the float32 that they read, 9.999999747e-06, for the 1e-05 that it stands for.
+        norm_eps=float(str(np.float32(raw.get("rms_norm_eps", 1e-6)))),
         max_positions=raw.get("max_position_embeddings", 2048),
     )
 

@@ -30,16 +30,6 @@ def images_to_patches(
     return cut.permute(0, 2, 4, 3, 5, 1).reshape(batch, rows * columns, patch_size * patch_size * channels)
 
 
-def patches_to_images(
-    patches: Float[Tensor, "batch patch pixels"], patch_size: int, channels: int = 3
-) -> Float[Tensor, "batch channel height width"]:
-    """Put square pictures back together: the inverse of `images_to_patches`."""
-    batch, num_patches, _ = patches.shape
-    rows = round(num_patches**0.5)
-    cut = patches.reshape(batch, rows, rows, patch_size, patch_size, channels)
-    return cut.permute(0, 5, 1, 3, 2, 4).reshape(batch, channels, rows * patch_size, rows * patch_size)
-
-
 class PatchBlock(nn.Module):
     """Pre-norm attention of every patch to every patch, then a squared-ReLU feed-forward layer.
 

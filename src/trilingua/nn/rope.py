@@ -29,7 +29,7 @@ class Llama3Scaling:
     def __post_init__(self) -> None:
         if self.factor < 1 or not 0 < self.low_freq_factor < self.high_freq_factor:
             raise ConfigError(
-                f"rope_scaling: factor {self.factor}, low_freq_factor {self.low_freq_factor}, high_freq_factor "
+                f"factor, low_freq_factor, high_freq_factor: {self.factor}, {self.low_freq_factor}, "
                 f"{self.high_freq_factor}; expected factor >= 1, 0 < low < high; copy them from the backbone's config"
             )
 

@@ -35,7 +35,7 @@ class SceneObject:
     pixel_coords: Vector | None = None
     """Centre in the picture: column and row in pixels from the top left, and depth in metres."""
     score: float | None = None
-    """Probability that the model gave to the object's tokens, in [0, 1]; None for a given object."""
+    """Probability of the object's tokens, in [0, 1], where a number counts as right within 0.25 m; None if given."""
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Other fields of the object in the JSON file, kept so that what is read is written back."""
 

@@ -50,19 +50,15 @@ class ImageTokenizerConfig:
     def __post_init__(self) -> None:
         for name in ("image_size", "patch_size", "num_codes", "code_dim", "dim", "encoder_layers", "decoder_layers"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"images {name}: {getattr(self, name)}; expected at least 1")
+                raise ConfigError(f"{name}: {getattr(self, name)}; expected at least 1")
         if self.image_size % self.patch_size:
-            raise ConfigError(
-                f"images image_size: {self.image_size}; expected a multiple of patch_size {self.patch_size}"
-            )
+            raise ConfigError(f"image_size: {self.image_size}; expected a multiple of patch_size {self.patch_size}")
         if self.patch_overlap < 0:
-            raise ConfigError(f"images patch_overlap: {self.patch_overlap}; expected 0 or more")
+            raise ConfigError(f"patch_overlap: {self.patch_overlap}; expected 0 or more")
         if self.num_codes > 2**16:
-            raise ConfigError(
-                f"images num_codes: {self.num_codes}; expected at most {2**16}, since shards store 16 bits"
-            )
+            raise ConfigError(f"num_codes: {self.num_codes}; expected at most {2**16}, since shards store 16 bits")
         if self.dim % HEAD_DIM:
-            raise ConfigError(f"images dim: {self.dim}; expected a multiple of {HEAD_DIM}, the width of a head")
+            raise ConfigError(f"dim: {self.dim}; expected a multiple of {HEAD_DIM}, the width of a head")
 
     @property
     def grid_size(self) -> int:

@@ -21,12 +21,10 @@ class NumberGrid:
 
     def __post_init__(self) -> None:
         if not (self.step > 0 and self.high > self.low):
-            raise ConfigError(f"number grid {self.low}..{self.high} by {self.step}: needs low < high and step > 0")
+            raise ConfigError(f"low, high, step: {self.low}, {self.high}, {self.step}; expected low < high, step > 0")
         steps = (self.high - self.low) / self.step
         if abs(steps - round(steps)) > 1e-6:
-            raise ConfigError(
-                f"number grid {self.low}..{self.high}: step {self.step} does not divide the range; change one"
-            )
+            raise ConfigError(f"step: {self.step} does not divide the range from {self.low} to {self.high}; change one")
 
     def __len__(self) -> int:
         return round((self.high - self.low) / self.step) + 1

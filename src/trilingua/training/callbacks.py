@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from tqdm import tqdm
 
-from trilingua.core.errors import CheckpointError
+from trilingua.core.errors import WriteError
+from trilingua.core.io import read_image
 
 _LOGGER = logging.getLogger("trilingua.training")
 
@@ -35,8 +37,8 @@ class Callback(Protocol):
         """Means over the steps since the last call, with `loss`, `learning_rate`, `seconds`."""
         return
 
-    def on_evaluate(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Numbers on held-out data."""
+    def on_evaluate(self, step: int, metrics: Mapping[str, float], folder: Path) -> None:
+        """Numbers on held-out data; `folder` holds what was drawn for them, and is missing if nothing was."""
         return
 
     def on_save(self, step: int, folder: Path) -> None:
@@ -64,7 +66,7 @@ class MetricsFile(Callback):
         """Add a line."""
         self._append({"step": step, **metrics})
 
-    def on_evaluate(self, step: int, metrics: Mapping[str, float]) -> None:
+    def on_evaluate(self, step: int, metrics: Mapping[str, float], folder: Path) -> None:
         """Add a line whose names start with `evaluation/`."""
         self._append({"step": step, **{f"evaluation/{name}": value for name, value in metrics.items()}})
 
@@ -77,7 +79,7 @@ class MetricsFile(Callback):
             with self._path.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(finite) + "\n")
         except OSError as error:
-            raise CheckpointError(
+            raise WriteError(
                 f"{self._path}: cannot be written ({error.strerror}); free some space and go on with --resume"
             ) from error
 
@@ -98,10 +100,13 @@ class TensorBoard(Callback):
         for name, value in metrics.items():
             self._writer.add_scalar(f"train/{name}", value, step)
 
-    def on_evaluate(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Write scalars named `evaluation/...`."""
+    def on_evaluate(self, step: int, metrics: Mapping[str, float], folder: Path) -> None:
+        """Write scalars and pictures named `evaluation/...`, a picture as its PNG file is called."""
         for name, value in metrics.items():
             self._writer.add_scalar(f"evaluation/{name}", value, step)
+        for path in sorted(folder.glob("*.png")):
+            pixels = np.asarray(read_image(path))
+            self._writer.add_image(f"evaluation/{path.stem}", pixels, step, dataformats="HWC")
 
     def on_end(self, step: int, reason: str) -> None:
         """Flush and close."""
@@ -138,7 +143,7 @@ class Progress(Callback):
         else:
             _LOGGER.info("step %d: %s", step, ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
 
-    def on_evaluate(self, step: int, metrics: Mapping[str, float]) -> None:
+    def on_evaluate(self, step: int, metrics: Mapping[str, float], folder: Path) -> None:
         """Show the numbers above the bar."""
         text = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         if self._bar is not None:

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trilingua.core.config import differences
-from trilingua.core.errors import CheckpointError
+from trilingua.core.errors import CheckpointError, WriteError
 from trilingua.core.io import digest_file
 
 _MANIFEST = "manifest.json"
@@ -67,7 +67,7 @@ def save_checkpoint(
         keep_last: at least 1.
 
     Raises:
-        CheckpointError: the disk is full or not writable.
+        WriteError: the disk is full or not writable.
     """
     root = run_dir / "state"
     unfinished = root / f"{_UNFINISHED}{step:08d}"
@@ -92,7 +92,7 @@ def save_checkpoint(
         steps = [_step_of(folder) for folder in _folders(run_dir)]
         safe = f"the checkpoint of step {steps[0]} is untouched" if steps else "there is no earlier checkpoint"
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise CheckpointError(
+        raise WriteError(
             f"{root}: step {step} could not be saved ({reason}); {safe}; free some space and go on with --resume"
         ) from error
     for folder in _folders(run_dir)[keep_last:]:
@@ -110,7 +110,7 @@ def publish_weights(run_dir: Path, folder: Path, tensors: Mapping[str, Tensor], 
         linked: they are the checkpoint's own `model.safetensors`, which then takes no second place on disk.
 
     Raises:
-        CheckpointError: the disk is full or not writable; the file that was there stays.
+        WriteError: the disk is full or not writable; the file that was there stays.
     """
     path = run_dir / "model.safetensors"
     unfinished = path.with_name(f"{_UNFINISHED}{path.name}")
@@ -176,7 +176,7 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors to a safetensors file, whole or not at all.
 
     Raises:
-        CheckpointError: the disk is full or not writable; a file that was there stays.
+        WriteError: the disk is full or not writable; a file that was there stays.
     """
     unfinished = path.with_name(f"{_UNFINISHED}{path.name}")
     try:
@@ -187,22 +187,28 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
     except (OSError, safetensors.SafetensorError) as error:
         unfinished.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise CheckpointError(f"{path}: could not be written ({reason}); free some space and try again") from error
+        raise WriteError(f"{path}: could not be written ({reason}); free some space and try again") from error
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Fill `module` with the weights of a safetensors file.
+def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
+    """Fill `module` with the weights of a safetensors file, whatever their type there.
+
+    Args:
+        module: what is filled; nothing of it changes if the weights do not fit.
+        path: the file.
+        prefix: names of the file that do not begin so are passed over.
 
     Raises:
         CheckpointError: the file is missing, torn, or its names or shapes are not those of the module.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; expected the weights of a run directory")
+        raise CheckpointError(f"{path}: no such file; this folder is no finished run")
     try:
         tensors = load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path}: is not a whole safetensors file; copy or save it again") from error
-    copy_tensors(module_tensors(module), tensors, str(path))
+        raise CheckpointError(f"{path}: is torn or no safetensors file ({error}); copy or save it again") from error
+    own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    copy_tensors(module_tensors(module), own, str(path))
 
 
 def copy_tensors(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor], where: str) -> None:

@@ -80,7 +80,8 @@ def build_optimizers(
     groups += [{"params": spared, "weight_decay": 0.0}] if spared else []
     optimizers: list[torch.optim.Optimizer] = []
     if groups:
-        fused = all(parameter.is_floating_point() for parameter in rest)
+        # Tensors on the meta device have sizes and no values; the fused kernel refuses them.
+        fused = all(parameter.is_floating_point() and not parameter.is_meta for parameter in rest)
         optimizers.append(torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=fused))
     if hidden:
         optimizers.append(

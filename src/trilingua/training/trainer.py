@@ -219,8 +219,9 @@ class Trainer:
             resume: go on from the newest whole checkpoint of the run directory.
 
         Raises:
-            CheckpointError: nothing to resume, a checkpoint of other settings, a run directory that is
-                already in use, or a disk that is full.
+            CheckpointError: nothing to resume, a checkpoint of other settings, or a run directory that is
+                already in use.
+            WriteError: the disk is full.
             DivergenceError: the loss is no longer a finite number; nothing of it was saved.
         """
         if resume:
@@ -364,7 +365,7 @@ class Trainer:
             metrics = self._evaluate_into(folder)
             if not any(folder.iterdir()):
                 folder.rmdir()
-            self._tell(lambda callback: callback.on_evaluate(self.step, metrics))
+            self._tell(lambda callback: callback.on_evaluate(self.step, metrics, folder))
         elif self._is_sharded:
             with tempfile.TemporaryDirectory() as unused:
                 self._evaluate_into(Path(unused))

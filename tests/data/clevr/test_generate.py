@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from tests.data.clevr.drawing import DiscRenderer
 
-from trilingua.core.errors import ConfigError, InputError, TrilinguaError
+from trilingua.core.errors import ConfigError, InputError, WorkerError, WriteError
 from trilingua.core.io import digest_file
 from trilingua.data.clevr.generate import ClevrConfig, generate_clevr
 
@@ -145,7 +145,7 @@ class DyingRenderer(DiscRenderer):
 
 def test_a_dead_worker_is_told_and_its_work_can_be_done_again(finished, tmp_path):
     folder, _ = finished
-    with pytest.raises(TrilinguaError) as error:
+    with pytest.raises(WorkerError) as error:
         generate_clevr(tmp_path / "data", CONFIG, num_workers=2, make_renderer=DyingRenderer)
     problem = "num_workers: one of 2 processes died, perhaps for want of memory"
     assert str(error.value) == f"{problem}; give the same command with fewer to go on"
@@ -238,7 +238,7 @@ def test_a_full_disk_is_one_line_and_no_torn_file(tmp_path, monkeypatch):
 
     out = tmp_path / "data"
     monkeypatch.setattr(Path, "write_bytes", write_bytes)
-    with pytest.raises(InputError) as error:
+    with pytest.raises(WriteError) as error:
         generate_clevr(out, ClevrConfig(**{**vars(CONFIG), "num_scenes": 30}), make_renderer=DiscRenderer)
     path, _, problem = str(error.value).partition(": ")
     assert problem == "writing failed (No space left on device); free some space or choose another --out"

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from trilingua.core.errors import ConfigError, DependencyError
+from trilingua.core.errors import ConfigError, DependencyError, WorkerError
 from trilingua.data.renderers import blender
 from trilingua.data.renderers.blender import PYTHON_VARIABLE, BlenderRenderer
 from trilingua.data.renderers.builtin import BuiltinRenderer
@@ -97,7 +97,7 @@ def test_failure_inside_blender_is_told(tmp_path):
     body = 'for line in sys.stdin: print(\'{"error": "RuntimeError: out of paint"}\', flush=True)'
     with (
         BlenderRenderer(python=make_stand_in(tmp_path, body)) as renderer,
-        pytest.raises(DependencyError, match=r"could not draw the scene: RuntimeError: out of paint"),
+        pytest.raises(WorkerError, match=r"could not draw the scene: RuntimeError: out of paint"),
     ):
         renderer.render(SCENE, REFERENCE_VIEW, width=16, height=12)
 
@@ -106,7 +106,7 @@ def test_death_of_the_process_is_told(tmp_path):
     body = "sys.stdin.readline(); sys.exit('killed by a dragon')"
     with (
         BlenderRenderer(python=make_stand_in(tmp_path, body)) as renderer,
-        pytest.raises(DependencyError, match=r"process ended \(killed by a dragon\); make a new renderer"),
+        pytest.raises(WorkerError, match=r"process ended \(killed by a dragon\); make a new renderer"),
     ):
         renderer.render(SCENE, REFERENCE_VIEW, width=16, height=12)
 

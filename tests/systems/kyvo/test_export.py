@@ -5,9 +5,14 @@ import dataclasses
 import pytest
 import torch
 
+import trilingua
 from trilingua.cli.main import run
+from trilingua.core.random import make_generator
 from trilingua.data.clevr.files import ClevrFolder
+from trilingua.data.clevr.placement import sample_scene
+from trilingua.data.renderers.builtin import BuiltinRenderer
 from trilingua.systems.kyvo.build import load_decoder, load_tokenizers
+from trilingua.systems.kyvo.pipeline import Kyvo
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +49,9 @@ def test_logits_are_ours(peer, tiny_run, tiny_model):
 
 
 @torch.no_grad()
-def test_greedy_continuation_is_the_scene_that_we_recognize(peer, tiny_model, tiny_data):
+def test_greedy_continuation_is_the_scene_that_we_recognize(peer, tiny_run, tiny_data):
     """Under the same grammar: positions run on in a scene that follows a picture, as `transformers` counts them."""
+    tiny_model = Kyvo.load(tiny_run, read_codes=True, average_numbers=False)
     folder = ClevrFolder(tiny_data)
     picture = folder.image(folder.scene(0).image_filename)
     prompt = tiny_model.tokenize("recognition", image=picture)
@@ -69,4 +75,21 @@ def test_greedy_continuation_is_the_scene_that_we_recognize(peer, tiny_model, ti
     theirs = tiny_model.detokenize("recognition", written)
     assert theirs["problems"] == []
     ours = tiny_model.recognize(picture)
+    assert theirs["scene"].objects == tuple(dataclasses.replace(item, score=None) for item in ours.objects)
+
+
+@torch.no_grad()
+def test_the_shipped_export_decodes_freely_to_what_we_recognize_without_the_grammar(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    out = tmp_path / "hf"
+    assert run(["export", "--format", "hf", "--out", str(out)]) == 0
+    peer = transformers.LlamaForCausalLM.from_pretrained(out, dtype=torch.float32).eval()
+    model, renderer = trilingua.load(), BuiltinRenderer()
+    scene, view = sample_scene(make_generator(3_000, "export", 0), renderer)
+    picture = renderer.render(scene, view).image
+    prompt = torch.tensor([model.tokenize("recognition", image=picture)])
+    ids = peer.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=250, do_sample=False)
+    theirs = model.detokenize("recognition", ids[0].tolist())
+    ours = model.recognize(picture, constrained=False)
+    assert len(ours.objects) >= 3
     assert theirs["scene"].objects == tuple(dataclasses.replace(item, score=None) for item in ours.objects)

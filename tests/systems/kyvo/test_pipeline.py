@@ -10,6 +10,8 @@ import trilingua
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.io import read_json
 from trilingua.data.clevr.files import ClevrFolder
+from trilingua.inference.decode import decode
+from trilingua.inference.sampling import GREEDY, Sampling
 from trilingua.scenes.functions import PROGRAM_WORDS
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.systems.kyvo.grammars import answer_words
@@ -98,11 +100,35 @@ def test_numbers_are_means_unless_the_likeliest_are_wanted(tiny_model, tiny_run,
     assert means[0].ids[:first] == likeliest[0].ids[:first]
 
 
+def test_samples_follow_their_seed(tiny_model, pictures, scenes):
+    for call in (
+        lambda sampling: [item.objects for item in tiny_model.recognize(pictures, sampling=sampling)],
+        lambda sampling: [np.asarray(item).tolist() for item in tiny_model.render(scenes[:2], sampling=sampling)],
+        lambda sampling: tiny_model.edit(pictures[0], scenes[0], INSTRUCTION, sampling=sampling)[1].objects,
+    ):
+        first, again, other, greedy = (
+            call(sampling) for sampling in (*(Sampling(temperature=3.0, seed=seed) for seed in (0, 0, 1)), GREEDY)
+        )
+        assert first == again
+        assert len({str(first), str(other), str(greedy)}) == 3
+
+
 def test_recognition_without_the_grammar(tiny_model, pictures):
     scene = tiny_model.recognize(pictures[0], constrained=False)
     assert isinstance(scene, Scene)
     assert all(0.0 <= item.score <= 1.0 for item in scene.objects)
     assert len(tiny_model.recognize(pictures, constrained=False)) == 3
+
+
+def test_without_the_grammar_ids_are_continued_as_any_engine_does_it(tiny_model, tiny_run, pictures):
+    """Over all ids, greedily, from what `tokenize` returns, whatever the run reads."""
+    model = Kyvo.load(tiny_run, read_codes=False)
+    prompt = model.tokenize("recognition", image=pictures[0])
+    values = [{"image": item} for item in model._see(pictures[:1])]
+    (found,) = model.decode_task("recognition", values, constrained=False)
+    grammar = model.grammar("recognition")
+    (plain,) = decode(model.decoder, [prompt], stop_id=grammar.stop_id, max_new_tokens=grammar.longest)
+    assert found.ids == plain.ids
 
 
 def test_rendered_pictures(tiny_model, scenes):

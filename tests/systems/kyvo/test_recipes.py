@@ -20,7 +20,7 @@ NEW = {
     *(f"decoder.embedding.{name}" for name in ("markers", "numbers", "number_matrix", "projector")),
     *(f"decoder.head.{name}" for name in ("rows", "number_matrix")),
 }
-PROBE = {"probe.output.weight", "probe.output.bias"}
+PROBES = {f"probes.{name}.output.{kind}" for name in ("given", "drawn") for kind in ("weight", "bias")}
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_two_steps_train_what_the_recipe_says(
     result = train_decoder(config, tmp_path / "run")
     assert (result.step, result.reason) == (2, "finished")
     after = load_file(tmp_path / "run" / "model.safetensors")
-    assert set(after) == set(before) | PROBE
+    assert set(after) == set(before) | PROBES
     moved = {name for name, tensor in before.items() if not torch.equal(after[name], tensor)}
     assert moved == expected
 

@@ -55,8 +55,9 @@ def generate_clevr(
 
     Raises:
         ConfigError: a setting is out of range.
-        InputError: `out` cannot be written, the disk is full, or `out` was begun with other settings.
-        TrilinguaError: a process died.
+        InputError: `out` cannot be written, or was begun with other settings.
+        WriteError: the disk is full.
+        WorkerError: a process died.
     """
     out = Path(out)
     check_count("num_workers", num_workers, 1)

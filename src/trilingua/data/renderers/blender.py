@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trilingua.core.errors import ConfigError, DependencyError, InputError
+from trilingua.core.errors import ConfigError, DependencyError, InputError, WorkerError
 from trilingua.data.renderers.builtin import BuiltinRenderer
 from trilingua.data.renderers.protocol import Rendering, View
 from trilingua.data.renderers.views import (
@@ -97,7 +97,7 @@ class BlenderRenderer:
 
         Raises:
             InputError: an object has a word that cannot be drawn.
-            DependencyError: Blender failed; says what it said.
+            WorkerError: Blender failed; says what it said.
         """
         index, depth = self._surfaces.find_surfaces(scene, view, width=width, height=height)
         picture = self._folder / "picture.png"
@@ -106,7 +106,7 @@ class BlenderRenderer:
         request |= {"samples": self.samples_per_pixel, "threads": self.num_threads, "picture": str(picture)}
         answer = self._ask(request)
         if "error" in answer or not picture.exists():
-            raise DependencyError(f"Blender could not draw the scene: {answer.get('error', 'it wrote no picture')}")
+            raise WorkerError(f"Blender could not draw the scene: {answer.get('error', 'it wrote no picture')}")
         with Image.open(picture) as image:
             pixels = np.array(image.convert("RGB"))
         return Rendering(image=pixels, object_index=index, depth=depth)
@@ -166,7 +166,7 @@ class BlenderRenderer:
         except (BrokenPipeError, ValueError):
             line = ""
         if not line:
-            raise DependencyError(f"Blender's process ended ({self._last_words()}); make a new renderer to go on")
+            raise WorkerError(f"Blender's process ended ({self._last_words()}); make a new renderer to go on")
         return json.loads(line)
 
     def _last_words(self) -> str:

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trilingua.core.config import differences, from_json, to_json
 from trilingua.core.errors import CheckpointError, ConfigError, VocabularyError
-from trilingua.core.io import atomic_path, existing_folder, read_json, write_json
+from trilingua.core.io import existing_folder, read_json, write_json
 from trilingua.core.random import make_generator
 from trilingua.data.clevr.files import ClevrFolder
 from trilingua.data.clevr.instructions import generate_instructions
@@ -28,22 +26,13 @@ from trilingua.models.llama_weights import load_llama
 from trilingua.models.smollm2 import smollm2_folder
 from trilingua.nn.lora import add_adapters, merge_adapters
 from trilingua.scenes.program_text import program_to_text
-from trilingua.scenes.schema import CLEVR, Schema
-from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, with_spans
+from trilingua.scenes.schema import Schema
+from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, schema_named, with_spans
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.sequences import SequenceTokenizer, count_places
 from trilingua.tokenizers.text import TextTokenizer
 from trilingua.tokenizers.vocabulary import Vocabulary, structural_markers
-
-SCHEMAS: dict[str, Schema] = {schema.name: schema for schema in (CLEVR,)}
-"""Every data set whose scenes Kyvo reads and writes."""
-
-
-def schema_named(name: str) -> Schema:
-    """Return the schema of a data set."""
-    if name not in SCHEMAS:
-        raise ConfigError(f"schema: {name!r} is unknown; choose one of {', '.join(SCHEMAS)}")
-    return SCHEMAS[name]
+from trilingua.training.checkpoints import load_weights, module_tensors, save_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +109,7 @@ def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
         ConfigError: a recipe that starts from a backbone names none, or one of other sizes.
     """
     if config.recipe == "scratch":
-        decoder = _empty_decoder(config, tokenizers)
+        decoder = empty_decoder(config, tokenizers)
         decoder.init_from_text_embedding()
     else:
         decoder = _load_backbone(config, tokenizers)
@@ -188,7 +177,7 @@ def load_tokenizers(run: str | Path, *, device: str = "cpu") -> Tokenizers:
         )
     images = ImageTokenizer(config.images)
     weights = run / ("images.safetensors" if saved["kind"] == "kyvo" else "model.safetensors")
-    load_module(images, weights, prefix="" if saved["kind"] == "kyvo" else "tokenizer.")
+    load_weights(images, weights, prefix="" if saved["kind"] == "kyvo" else "tokenizer.")
     return Tokenizers(config=config, images=images.to(device).eval(), sequences=sequences)
 
 
@@ -205,10 +194,8 @@ def load_decoder(run: str | Path, tokenizers: Tokenizers, *, device: str = "cpu"
         raise CheckpointError(f"{run}: holds tokenizers and no decoder; pass the run of a `kyvo-*` preset")
     config = from_json(KyvoConfig, saved.get("kyvo"), where=f"{run / 'config.json'}: kyvo")
     tokenizers.vocabulary.require(Vocabulary.load(run / "vocabulary.json").digest, str(run))
-    decoder = _empty_decoder(config, tokenizers)
-    if config.recipe == "lora":
-        _adapt(decoder, config)
-    load_module(decoder, run / "model.safetensors", prefix="decoder.")
+    decoder = empty_decoder(config, tokenizers)
+    load_weights(decoder, run / "model.safetensors", prefix="decoder.")
     merge_adapters(decoder.layers)
     return config, decoder.to(device).eval()
 
@@ -217,8 +204,12 @@ def _span_sizes(tokenizers: Tokenizers) -> dict[str, int]:
     return {span.name: span.size for span in tokenizers.vocabulary.spans}
 
 
-def _empty_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
-    return Decoder(with_spans(config.decoder, _span_sizes(tokenizers), tokenizers.images.config.code_dim))
+def empty_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
+    """Return a decoder as the recipe trains it, adapters included, whose weights are drawn and not yet read."""
+    decoder = Decoder(with_spans(config.decoder, _span_sizes(tokenizers), tokenizers.images.config.code_dim))
+    if config.recipe == "lora":
+        _adapt(decoder, config)
+    return decoder
 
 
 def write_tokenizer_files(
@@ -264,34 +255,10 @@ def write_slim_run(run: Path, tokenizers: Tokenizers, config: KyvoConfig, decode
 def save_module(module: nn.Module, path: Path, *, dtype: torch.dtype | None = None, prefix: str = "") -> None:
     """Write a module's weights as safetensors, atomically; floating point in `dtype` if it is given."""
     tensors: dict[str, Tensor] = {}
-    for name, tensor in module.state_dict().items():
+    for name, tensor in module_tensors(module).items():
         converted = tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
         tensors[prefix + name] = converted.contiguous().cpu()
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary)
-
-
-def load_module(module: nn.Module, path: Path, *, prefix: str = "") -> None:
-    """Read a module's weights from a safetensors file; names that do not begin with `prefix` are passed over.
-
-    Raises:
-        CheckpointError: the file is missing, torn, or holds other names or shapes.
-    """
-    if not path.exists():
-        raise CheckpointError(f"{path}: no such file; this folder is no finished run")
-    try:
-        tensors = load_file(path)
-        found = {
-            name.removeprefix(prefix): value.float() if value.is_floating_point() else value
-            for name, value in tensors.items()
-            if name.startswith(prefix)
-        }
-        module.load_state_dict(found)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: is torn or no safetensors file ({error})") from error
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise CheckpointError(f"{path}: does not fit its config.json ({first})") from error
+    save_weights(path, tensors)
 
 
 def run_kind(run: str | Path) -> str:

@@ -9,10 +9,25 @@ from trilingua.core.presets import preset
 from trilingua.data.loaders import LoaderConfig
 from trilingua.models.decoder import DecoderConfig
 from trilingua.nn.rope import Llama3Scaling
+from trilingua.scenes.schema import CLEVR, Schema
 from trilingua.systems.kyvo.image_task import ImageLossConfig
 from trilingua.tokenizers.images import ImageTokenizerConfig
 from trilingua.tokenizers.numbers import NumberGrid
 from trilingua.training.trainer import TrainerConfig
+
+SCHEMAS: dict[str, Schema] = {schema.name: schema for schema in (CLEVR,)}
+"""Every data set whose scenes Kyvo reads and writes."""
+
+
+def schema_named(name: str) -> Schema:
+    """Return the schema of a data set.
+
+    Raises:
+        ConfigError: no such data set; lists the names.
+    """
+    if name not in SCHEMAS:
+        raise ConfigError(f"schema: {name!r} is unknown; choose one of {', '.join(SCHEMAS)}")
+    return SCHEMAS[name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +57,9 @@ class TokenizersConfig:
     trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(max_steps=1000))
     """How the image tokenizer is trained."""
 
+    def __post_init__(self) -> None:
+        schema_named(self.schema)
+
 
 @dataclass(frozen=True, kw_only=True)
 class KyvoConfig:
@@ -52,7 +70,7 @@ class KyvoConfig:
     data: str = ""
     """Folder of shards that were tokenized with that run."""
     decoder: DecoderConfig = field(default_factory=lambda: DecoderConfig(num_text=1))
-    """Sizes; the counts of the spans are filled in from the vocabulary."""
+    """Sizes. The counts of the spans come from the vocabulary; `num_text` says beforehand what a backbone has."""
     recipe: Literal["scratch", "full", "lora"] = "scratch"
     """From random weights; from a backbone, all of it; or a backbone's adapters with everything new."""
     backbone: str = ""
@@ -175,7 +193,7 @@ def kyvo_smollm2() -> KyvoConfig:
     """GPU, hours: SmolLM2-135M-Instruct as the backbone, all of it trained."""
     return KyvoConfig(
         decoder=DecoderConfig(
-            num_text=1,
+            num_text=49_152,
             dim=576,
             num_layers=30,
             num_heads=9,
@@ -197,7 +215,7 @@ def kyvo_paper() -> KyvoConfig:
     """Eight 80 GB GPUs, a day: the paper's sizes on Llama-3.2-1B-Instruct; set `backbone` to its directory."""
     return KyvoConfig(
         decoder=DecoderConfig(
-            num_text=1,
+            num_text=128_256,
             dim=2048,
             num_layers=16,
             num_heads=32,

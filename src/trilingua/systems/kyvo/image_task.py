@@ -57,7 +57,7 @@ class ImageLossConfig:
     adversarial: float = 0.0
     """Of the discriminator's verdict, on top of the adaptive weight; 0 trains no discriminator."""
     adversarial_start: int = 0
-    """Batches after which the discriminator has a say."""
+    """Batches after which the discriminator begins to learn and has a say."""
     costly_images: int = 4
     """Pictures of a batch that go through the structural, perceptual and adversarial losses, which are slow."""
 
@@ -151,18 +151,15 @@ class ImageTokenizerTask(TrainTask):
             metrics["perceptual"] = distance.detach()
         if model.discriminator is not None:
             model.judged.add_(1)
-            judged = model.discriminator.loss(made.images[some], images[some])
-            total = total + judged
-            metrics["discriminator"] = judged.detach()
             if model.judged > weights.adversarial_start:
-                for parameter in model.discriminator.parameters():
-                    parameter.requires_grad_(False)
-                fooled = -model.discriminator(made.images[some]).mean()
-                for parameter in model.discriminator.parameters():
-                    parameter.requires_grad_(True)
+                judged = model.discriminator.loss(made.images[some], images[some])
+                fooled = model.discriminator.painter_loss(made.images[some])
                 last = model.tokenizer.to_pixels.weight
-                total = total + weights.adversarial * adaptive_weight(pixels, fooled, last) * fooled
-                metrics["adversarial"] = fooled.detach()
+                total = total + judged + weights.adversarial * adaptive_weight(pixels, fooled, last) * fooled
+                metrics |= {"discriminator": judged.detach(), "adversarial": fooled.detach()}
+            else:
+                # It takes part with nothing: several processes wait for each other's gradients.
+                total = total + 0.0 * sum(parameter.sum() for parameter in model.discriminator.parameters())
         return total, metrics
 
     def _pixel_loss(
@@ -192,7 +189,7 @@ class ImageTokenizerTask(TrainTask):
         *_, told = model.ask(made, batch)
         squared = F.mse_loss(made.images.clamp(0, 1), images)
         shown = torch.cat([torch.cat(list(rows[:8]), dim=2) for rows in (images, made.images)], dim=1)
-        pixels_to_image(shown).save(out_dir / f"reconstructions_{step:07d}.png")
+        pixels_to_image(shown).save(out_dir / "reconstructions.png")
         return {
             "psnr": float(-10 * squared.log10()),
             "ssim": float(compute_ssim(made.images.clamp(0, 1).mean(dim=1), images.mean(dim=1))),

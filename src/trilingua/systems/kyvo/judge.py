@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from trilingua.data.shards import SceneRecord, Shards
 from trilingua.metrics.scene_match import score_scenes
@@ -12,7 +13,6 @@ from trilingua.models.decoder import Decoder
 from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.build import Tokenizers
 from trilingua.systems.kyvo.pipeline import Kyvo, SeenPicture
-from trilingua.tokenizers.images import pixels_to_image
 from trilingua.tokenizers.sequences import TASKS
 
 _PICTURES = 8
@@ -32,7 +32,9 @@ def make_judge(
     truth = [sequences.scenes.detokenize(record.scene).scene for record in records]
 
     def judge(decoder: Decoder, step: int, out_dir: Path) -> dict[str, float]:
-        model = Kyvo(tokenizers, decoder, read_codes=read_codes)
+        # Where it is trained: asked elsewhere, the decoder itself would be moved there.
+        device = str(next(decoder.parameters()).device)
+        model = Kyvo(tokenizers, decoder, device=device, read_codes=read_codes)
         figures = {"recognition_jaccard": _recognition(model, records, truth)}
         edits = [(record, scene, record.edits[0]) for record, scene in zip(records, truth, strict=True) if record.edits]
         if edits:
@@ -68,7 +70,7 @@ def make_judge(
                 for decoded in model.decode_task("program", values)
             ]
             figures["program_accuracy"] = sum(map(str.__eq__, written, programs)) / len(programs)
-        _draw(model, records[:_PICTURES], truth[:_PICTURES], out_dir / f"rendering_{step:07d}.png")
+        _draw(model, records[:_PICTURES], truth[:_PICTURES], out_dir / "rendering.png")
         return figures
 
     return judge
@@ -93,8 +95,6 @@ def _draw(model: Kyvo, records: list[SceneRecord], truth: list[Scene], path: Pat
     """Write the tokenizer's reconstructions above the model's own pictures of the same scenes."""
     decoded = model.decode_task("rendering", [{"scene": scene} for scene in truth])
     codes = [model.sequences.parse(TASKS["rendering"], item.ids).values["image"] for item in decoded]
-    rows = [
-        torch.cat(list(model.images.detokenize(torch.tensor(row).to(model.device))), dim=2)
-        for row in ([record.image.tolist() for record in records], codes)
-    ]
-    pixels_to_image(torch.cat(rows, dim=1)).save(path)
+    painted = [model.paint(row) for row in ([record.image.tolist() for record in records], codes)]
+    rows = [np.concatenate([np.asarray(picture) for picture in row], axis=1) for row in painted]
+    Image.fromarray(np.concatenate(rows)).save(path)

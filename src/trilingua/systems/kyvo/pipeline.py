@@ -21,7 +21,7 @@ from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.io import read_image
 from trilingua.inference.decode import DecodedSequence, decode
 from trilingua.inference.grammar import GrammarTables
-from trilingua.inference.sampling import OrderedIds
+from trilingua.inference.sampling import GREEDY, OrderedIds, Sampling
 from trilingua.inference.weights import arrange_for_decoding
 from trilingua.models.decoder import Decoder
 from trilingua.nn.embeddings import PlacedVectors
@@ -133,42 +133,49 @@ class Kyvo:
             read_codes = config.loader.reads_codes
         return cls(tokenizers, decoder, device=device, read_codes=read_codes, average_numbers=average_numbers)
 
-    def recognize(self, images: Any, *, constrained: bool = True) -> Any:
+    def recognize(self, images: Any, *, constrained: bool = True, sampling: Sampling = GREEDY) -> Any:
         """Return the scene of a picture, or of each picture of a list.
 
         Args:
             images: a picture or a list of them.
-            constrained: decode under the task's grammar; without it, greedily over the whole vocabulary.
+            constrained: as `decode_task`.
+            sampling: as `decode_task`.
 
         Returns:
-            A `Scene` each; every object has a `score`, the probability that it is there as written and within 0.25 m
-            of its place. Without the grammar, objects that are malformed are left out.
+            A `Scene` each; every object has a `score`, the probability of its tokens, of which a number counts as
+            right within 0.25 m. Without the grammar, objects that are malformed are left out.
         """
         pictures, one = _as_list(images)
         values = [{"image": seen} for seen in self._see(pictures)]
         scenes = []
-        for decoded in self.decode_task("recognition", values, constrained=constrained):
+        for decoded in self.decode_task("recognition", values, constrained=constrained, sampling=sampling):
             parsed = self.sequences.parse(TASKS["recognition"], decoded.ids)
             scenes.append(_scored(parsed, "scene", decoded))
         return scenes[0] if one else scenes
 
-    def render(self, scenes: Any) -> Any:
-        """Return the model's picture of a scene, or of each scene of a list."""
+    def render(self, scenes: Any, *, sampling: Sampling = GREEDY) -> Any:
+        """Return the model's picture of a scene, or of each scene of a list.
+
+        Args:
+            scenes: a scene or a list of them.
+            sampling: as `decode_task`.
+        """
         wanted, one = _as_list(scenes)
         for scene in wanted:
-            self._check_scene(scene)
-        decoded = self.decode_task("rendering", [{"scene": scene} for scene in wanted])
+            self.check_scene(scene)
+        decoded = self.decode_task("rendering", [{"scene": scene} for scene in wanted], sampling=sampling)
         parsed = [self.sequences.parse(TASKS["rendering"], item.ids) for item in decoded]
         pictures = self.paint([item.values["image"] for item in parsed])
         return pictures[0] if one else pictures
 
-    def edit(self, images: Any, scenes: Any = None, instructions: Any = None) -> Any:
+    def edit(self, images: Any, scenes: Any = None, instructions: Any = None, *, sampling: Sampling = GREEDY) -> Any:
         """Return the edited picture and the edited scene.
 
         Args:
             images: a picture or a list of them.
             scenes: the scene of each; None recognizes it first.
             instructions: what to change, one text each.
+            sampling: as `decode_task`.
 
         Returns:
             A pair (picture, scene), or a list of pairs for lists.
@@ -180,7 +187,7 @@ class Kyvo:
         values = [
             {"image": image, "scene": scene, "instruction": text} for image, scene, text in _zip(seen, known, texts)
         ]
-        decoded = self.decode_task("editing", values)
+        decoded = self.decode_task("editing", values, sampling=sampling)
         parsed = [self.sequences.parse(TASKS["editing"], item.ids) for item in decoded]
         painted = self.paint([item.values["edited_image"] for item in parsed])
         edited = [_scored(item, "edited_scene", raw) for item, raw in zip(parsed, decoded, strict=True)]
@@ -232,7 +239,7 @@ class Kyvo:
         if segment.kind == "image":
             return self._see([value])[0].codes
         if segment.kind == "scene":
-            self._check_scene(value)
+            self.check_scene(value)
         else:
             _check_text(value, segment.name)
         return value
@@ -279,25 +286,32 @@ class Kyvo:
         *,
         constrained: bool = True,
         last_segment: str | None = None,
+        sampling: Sampling = GREEDY,
     ) -> list[DecodedSequence]:
         """Return what the model writes for each set of given values.
 
         Args:
             task: which task.
             values: the given values by name; a picture is a `SeenPicture`.
-            constrained: decode under the task's grammar.
+            constrained: decode under the task's grammar. Without it the ids that `tokenize` returns are continued
+                over the whole vocabulary as any engine does it: pictures are read as codes, and the likeliest
+                number is written, so that an exported run gives the same.
             last_segment: stop after this predicted segment; None for the whole prediction.
+            sampling: how ids are chosen.
         """
         grammar = self.grammar(task, last_segment=last_segment)
         prompts = [self.sequences.prompt(_task(task), _as_ids(item)) for item in values]
-        vectors = None
-        if not self.read_codes:
+        vectors, ordered = None, self._ordered
+        if not constrained:
+            ordered = dataclasses.replace(ordered, window=0)
+        elif not self.read_codes:
             vectors = [self._vectors(prompt, item.get("image")) for prompt, item in zip(prompts, values, strict=True)]
         limit = grammar.longest or _LONGEST_TEXT
         excess = max(map(len, prompts)) + limit - self.decoder.config.max_positions
         if excess > 0:
             raise InputError(f"{task}: the prompt has {excess} tokens more than this model reads; shorten the text")
         decoded: list[DecodedSequence] = []
+        generator = sampling.generator(self.device)
         for start in range(0, len(prompts), _BATCH):
             decoded += decode(
                 self.decoder,
@@ -305,9 +319,11 @@ class Kyvo:
                 grammar if constrained else None,
                 places=self.sequences.places,
                 vectors=None if vectors is None else vectors[start : start + _BATCH],
-                ordered=self._ordered,
+                ordered=ordered,
                 max_new_tokens=limit,
                 stop_id=grammar.stop_id,
+                sampling=sampling,
+                generator=generator,
             )
         return decoded
 
@@ -327,17 +343,27 @@ class Kyvo:
             raise InputError(f"scene: expected a list, one for each picture, got {type(scenes).__name__}")
         known = [scenes] if one else list(scenes)
         for scene in known:
-            self._check_scene(scene)
+            self.check_scene(scene)
         return known
 
-    def _check_scene(self, scene: Any) -> None:
+    def check_scene(self, scene: Any, where: str | Path = "scene") -> None:
+        """Raise unless the model can read a scene.
+
+        Args:
+            scene: should be one.
+            where: what an error names: the argument or the file that it comes from.
+
+        Raises:
+            InputError: it is no scene, a field of it is out of range, or it has too many objects.
+        """
         schema = self.tokenizers.schema
-        most = schema.max_objects
         if not isinstance(scene, Scene):
-            raise InputError(f"scene: expected a Scene, got {type(scene).__name__}; read one with Scene.load")
+            raise InputError(f"{where}: expected a Scene, got {type(scene).__name__}; read one with Scene.load")
         Scene.from_json(scene.to_json(), schema=schema)  # What was put together by hand is checked as a file is.
-        if len(scene.objects) > most:
-            raise InputError(f"scene: has {len(scene.objects)} objects; this model reads at most {most}")
+        if len(scene.objects) > schema.max_objects:
+            raise InputError(
+                f"{where}: has {len(scene.objects)} objects; this model reads at most {schema.max_objects}"
+            )
 
     def _answer(self, values: Sequence[Mapping[str, Any]]) -> list[str]:
         decoded = self.decode_task("qa", values)

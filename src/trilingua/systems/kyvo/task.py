@@ -105,11 +105,12 @@ class KyvoTask(TrainTask):
         for name, probe in self.model.probes.items():
             assert isinstance(probe, DenseProbe)
             cells: Cells = getattr(batch, name)
+            assert self._probed.output is not None, "the decoder has just run"
+            states = self._probed.output.flatten(0, 1)[cells.tokens.flatten()]
+            asked, seen = probe.loss(states, cells.classes.flatten(0, 1).long(), cells.values.flatten(0, 1))
+            # A probe that no cell asks counts 0 but takes part: several processes wait for each other's gradients.
+            total = total + self._probe_weights[name] * asked
             if len(cells.tokens):
-                assert self._probed.output is not None, "the decoder has just run"
-                states = self._probed.output.flatten(0, 1)[cells.tokens.flatten()]
-                asked, seen = probe.loss(states, cells.classes.flatten(0, 1).long(), cells.values.flatten(0, 1))
-                total = total + self._probe_weights[name] * asked
                 metrics |= {f"probe_{name}": asked.detach()}
                 metrics |= {f"probe_{name}_{quantity}": value for quantity, value in seen.items()}
         self._probed.output = None

@@ -21,11 +21,10 @@ from trilingua.systems.kyvo.build import (
     build_sequences,
     build_text_tokenizer,
     load_tokenizers,
-    schema_named,
     task_texts,
     write_tokenizer_files,
 )
-from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig
+from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, schema_named
 from trilingua.systems.kyvo.image_task import ImageTokenizerTask
 from trilingua.systems.kyvo.judge import make_judge
 from trilingua.systems.kyvo.task import KyvoTask
