@@ -1,5 +1,6 @@
 """Every verb that needs a model, through the real command line on a tiny run: what it prints and writes."""
 
+import dataclasses
 import json
 import resource
 import shutil
@@ -98,3 +99,39 @@ def test_export_says_how_a_llama_decodes(tiny_run, tmp_path, capsys):
     said = " ".join(call(capsys, "export", "--help").out.split())
     assert "`generate` writes the scene that `model.recognize(image, constrained=False)` returns" in said
     assert "The other tasks need `position_ids`" in said
+
+
+def test_calibrate_changes_nothing_but_the_runs_score_map(tiny_run, tiny_data, tmp_path, capsys, monkeypatch):
+    from trilingua.systems.kyvo.pipeline import Kyvo
+
+    model = shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("state", "eval*"))
+    before = (model / "config.json").read_bytes()
+    arguments = ["calibrate", str(tiny_data), "--checkpoint", str(model), "--plot", str(tmp_path / "plot.svg")]
+    recognize = Kyvo.recognize
+    folder = ClevrFolder(tiny_data)
+    monkeypatch.setattr(Kyvo, "recognize", lambda self, pictures: [Scene(objects=()) for _ in pictures])
+    assert run(arguments) == 2
+    message = "scores: 0 right of 0; expected right and wrong ones, so use more scenes"
+    assert capsys.readouterr().err.splitlines()[-1] == f"trilingua calibrate: {message}"
+    assert (model / "config.json").read_bytes() == before
+    assert not (tmp_path / "plot.svg").exists()
+
+    scenes = iter(folder.scenes())
+
+    def half_right(self, pictures):
+        """Return what is there, with every other object far from its place."""
+        found = recognize(self, list(pictures))
+        for index, scene in enumerate(next(scenes) for _ in pictures):
+            objects = [
+                dataclasses.replace(item, location=(item.location[0] + 9 * (n % 2), *item.location[1:]), score=0.2)
+                for n, item in enumerate(scene.objects)
+            ]
+            found[index] = Scene(objects=tuple(objects))
+        return found
+
+    monkeypatch.setattr(Kyvo, "recognize", half_right)
+    printed = call(capsys, *arguments)
+    assert printed.out == f"{tmp_path / 'plot.svg'}\n{model / 'config.json'}\n"
+    assert "after, on the same scenes" in printed.err
+    assert (tmp_path / "plot.svg").read_text().startswith("<svg ")
+    assert json.loads((model / "config.json").read_text())["kyvo"]["score_map"] != {"scale": 1.0, "offset": 0.0}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trilingua.core.errors import ConfigError, InputError
-from trilingua.metrics.calibration import Bin, collect_scores, compute_calibration
+from trilingua.metrics.calibration import Bin, ScoreMap, collect_scores, compute_calibration, fit_score_map
 from trilingua.scenes.scene import Scene, SceneObject
 
 
@@ -112,3 +112,40 @@ def test_bad_arguments_are_refused_in_words():
         with pytest.raises(kind) as caught:
             call()
         assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.0), (2.5, 0.7), (0.4, -1.0)])
+def test_the_fit_finds_the_map_that_made_the_verdicts(scale, offset):
+    stream = np.random.default_rng(2)
+    scores = stream.random(40_000)
+    true = ScoreMap(scale=scale, offset=offset)
+    honest = np.array([true(score) for score in scores])
+    assert honest == pytest.approx(1 / (1 + np.exp(-scale * np.log(scores / (1 - scores)) - offset)))
+    correct = stream.random(40_000) < honest
+    found = fit_score_map(scores, correct)
+    assert (found.scale, found.offset) == (pytest.approx(scale, rel=0.06), pytest.approx(offset, abs=0.06))
+    mapped = np.array([found(score) for score in scores])
+    assert compute_calibration(mapped, correct).error < 0.01
+
+
+def test_a_score_map_keeps_order_and_ends_and_leaves_scores_alone_by_default():
+    grid = np.linspace(0, 1, 101)
+    assert [ScoreMap()(score) for score in grid] == grid.tolist()
+    mapped = [ScoreMap(scale=3.0, offset=-1.0)(score) for score in grid]
+    assert (mapped[0], mapped[-1]) == (0.0, 1.0)
+    assert (np.diff(mapped) > 0).all()
+    # Scores of 0 and 1 have no finite log odds, and yet they can be fitted.
+    found = fit_score_map(np.array([0.0, 1.0, 1.0, 0.0, 0.5]), np.array([False, True, False, True, True]))
+    assert 0 < found.scale < 0.2
+
+
+def test_what_cannot_be_fitted_is_refused_in_words():
+    for correct in ([True, True], [False, False]):
+        with pytest.raises(InputError) as caught:
+            fit_score_map(np.array([0.1, 0.2]), np.array(correct))
+        assert str(caught.value) == (
+            f"scores: {sum(correct)} right of 2; expected right and wrong ones, so use more scenes"
+        )
+    for values in ({"scale": 0.0}, {"scale": -1.0}, {"offset": float("inf")}, {"scale": float("nan")}):
+        with pytest.raises(ConfigError, match="expected a finite scale above 0 and offset"):
+            ScoreMap(**values)

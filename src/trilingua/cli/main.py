@@ -23,6 +23,7 @@ VERBS = {
     "tokenize": "a data directory to shards of ids",
     "train": "a preset to a run directory",
     "evaluate": "a model's figures on a data directory",
+    "calibrate": "honest scores: a data directory that nobody trained on to a run's score map",
     "score": "figures of scenes that are already on disk",
     "export": "a run to a plain Llama checkpoint for `transformers`",
     "info": "parameters, vocabulary, lengths and memory of a run or preset",

@@ -1,11 +1,17 @@
-"""Whether a score of 0.8 is right eight times in ten. Knows scores and verdicts; scenes only to collect them."""
+"""Whether a score of 0.8 is right eight times in ten, and how to make it so.
 
+Knows scores and verdicts; scenes only to collect them.
+"""
+
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.scenes.matching import Method, match_objects
@@ -42,6 +48,61 @@ class Calibration:
     def to_json(self) -> dict[str, Any]:
         """Return the figures as a JSON value."""
         return {**asdict(self), "bins": [asdict(item) for item in self.bins]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreMap:
+    """From a model's own score to how often such a score is right: its log odds, stretched and shifted.
+
+    It keeps the order of scores. Source: Platt 1999; Guo et al. 2017, section 4.
+    """
+
+    scale: float = 1.0
+    """Above 1 where the model is too modest, between 0 and 1 where it boasts."""
+    offset: float = 0.0
+    """Added to the stretched log odds."""
+
+    def __post_init__(self) -> None:
+        if not (0 < self.scale < math.inf and math.isfinite(self.offset)):
+            raise ConfigError(
+                f"score map: scale {self.scale}, offset {self.offset}; expected a finite scale above 0 and offset"
+            )
+
+    def __call__(self, score: float) -> float:
+        """Return the probability in [0, 1] that a score in [0, 1] stands for."""
+        if self == ScoreMap():
+            return score
+        return float(expit(self.scale * logit(score) + self.offset))
+
+
+_LEAST_ODDS = 1e-6
+"""Scores nearer to 0 or 1 are fitted as if they were so near: log odds have no end."""
+
+
+def fit_score_map(scores: Float[np.ndarray, "object"], correct: Bool[np.ndarray, "object"]) -> ScoreMap:
+    """Return the map under which verdicts are likeliest.
+
+    Args:
+        scores: a model's own, in [0, 1], on scenes that it was not trained on.
+        correct: whether each was right.
+
+    Raises:
+        InputError: there are no right or no wrong ones to tell apart.
+
+    Differs from Platt in that the scale may not fall to 0 or below: the order of scores stays.
+    """
+    if not (correct.any() and not correct.all()):
+        raise InputError(
+            f"scores: {correct.sum()} right of {len(correct)}; expected right and wrong ones, so use more scenes"
+        )
+    odds = logit(scores.clip(_LEAST_ODDS, 1 - _LEAST_ODDS))
+
+    def loss(parameters: Float[np.ndarray, "2"]) -> float:
+        signed = np.where(correct, 1, -1) * (np.exp(parameters[0]) * odds + parameters[1])
+        return float(np.logaddexp(0, -signed).mean())
+
+    found = minimize(loss, np.zeros(2)).x
+    return ScoreMap(scale=float(np.exp(found[0])), offset=float(found[1]))
 
 
 def compute_calibration(

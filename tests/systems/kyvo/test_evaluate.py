@@ -1,15 +1,21 @@
 """The figures of a tiny model: their names, their agreement with the metrics, and what cannot be judged."""
 
+import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.io import read_json, write_json
 from trilingua.data.clevr.files import ClevrFolder
+from trilingua.metrics.calibration import ScoreMap
 from trilingua.metrics.scene_match import score_scenes
-from trilingua.systems.kyvo.evaluate import EVALUATED_TASKS, evaluate_folder
+from trilingua.scenes.scene import Scene
+from trilingua.systems.kyvo.build import write_score_map
+from trilingua.systems.kyvo.evaluate import EVALUATED_TASKS, calibrate_run, evaluate_folder
+from trilingua.systems.kyvo.pipeline import Kyvo
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +98,43 @@ def test_wrong_requests_are_refused(tiny_model, tiny_data):
         with pytest.raises(ConfigError) as caught:
             evaluate_folder(tiny_model, ClevrFolder(tiny_data), tasks, limit=limit)
         assert str(caught.value) == message
+
+
+def test_calibration_is_fitted_to_the_models_own_scores(tiny_model, tiny_data, monkeypatch):
+    """With a model that finds every object, and is right about those that it is sure of."""
+    folder = ClevrFolder(tiny_data)
+    asked = folder.scenes()
+    stream = np.random.default_rng(0)
+
+    def recognize(pictures):
+        found = []
+        for scene in (next(asked) for _ in pictures):
+            objects = []
+            for item in scene.objects:
+                score = stream.random()
+                x, y, z = item.location
+                moved = (x, y, z) if stream.random() < score**0.25 else (x + 9.0, y, z)
+                objects.append(dataclasses.replace(item, location=moved, score=tiny_model.score_map(score)))
+            found.append(Scene(objects=tuple(objects)))
+        return found
+
+    monkeypatch.setattr(tiny_model, "recognize", recognize)
+    monkeypatch.setattr(tiny_model, "score_map", ScoreMap(scale=9.0))
+    found, before, after = calibrate_run(tiny_model, folder)
+    assert tiny_model.score_map == ScoreMap(scale=9.0)
+    assert sum(item.count for item in before.bins) == sum(len(scene.objects) for scene in folder.scenes())
+    assert found != ScoreMap()
+    assert sum(item.count * item.score for item in after.bins) == pytest.approx(
+        sum(item.count * item.accuracy for item in after.bins), rel=0.05
+    )
+
+
+def test_a_score_map_is_kept_by_the_run(tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("state", "eval*"))
+    assert Kyvo.load(run).score_map == ScoreMap()
+    write_score_map(run, ScoreMap(scale=2.0, offset=0.5))
+    assert Kyvo.load(run).score_map == ScoreMap(scale=2.0, offset=0.5)
+    before, after = (json.loads((folder / "config.json").read_text()) for folder in (tiny_run, run))
+    assert after["kyvo"].pop("score_map") == {"scale": 2.0, "offset": 0.5}
+    before["kyvo"].pop("score_map")
+    assert before == after

@@ -21,6 +21,7 @@ from trilingua.core.random import make_generator
 from trilingua.data.clevr.files import ClevrFolder
 from trilingua.data.clevr.instructions import generate_instructions
 from trilingua.data.clevr.questions import generate_questions
+from trilingua.metrics.calibration import ScoreMap
 from trilingua.models.decoder import Decoder
 from trilingua.models.llama_weights import load_llama
 from trilingua.models.smollm2 import smollm2_folder
@@ -250,6 +251,20 @@ def write_slim_run(run: Path, tokenizers: Tokenizers, config: KyvoConfig, decode
     tokenizers = dataclasses.replace(tokenizers, config=dataclasses.replace(tokenizers.config, data=""))
     write_tokenizer_files(run, tokenizers, config, dtype=torch.float16)
     save_module(decoder, run / "model.safetensors", dtype=torch.float16, prefix="decoder.")
+
+
+def write_score_map(run: str | Path, score_map: ScoreMap) -> None:
+    """Put a score map into the configuration of a run directory; the rest of it stays as it is.
+
+    Raises:
+        CheckpointError: the folder is no run of a decoder.
+    """
+    run = existing_folder(run)
+    saved = _read_config(run)
+    if "kyvo" not in saved:
+        raise CheckpointError(f"{run}: holds tokenizers and no decoder; pass the run of a `kyvo-*` preset")
+    saved["kyvo"]["score_map"] = to_json(score_map)
+    write_json(run / "config.json", saved)
 
 
 def save_module(module: nn.Module, path: Path, *, dtype: torch.dtype | None = None, prefix: str = "") -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 from trilingua.core.errors import ConfigError
 from trilingua.core.presets import preset
 from trilingua.data.loaders import LoaderConfig
+from trilingua.metrics.calibration import ScoreMap
 from trilingua.models.decoder import DecoderConfig
 from trilingua.nn.rope import Llama3Scaling
 from trilingua.scenes.schema import CLEVR, Schema
@@ -87,6 +88,8 @@ class KyvoConfig:
     """The layer after which the probes ask, from 1; the layers above read what they taught."""
     held_out: int = 64
     """Scenes at the end of the shards that only evaluation sees."""
+    score_map: ScoreMap = field(default_factory=ScoreMap)
+    """From the probability of an object's tokens to its score; `trilingua calibrate` finds it for a trained run."""
     loader: LoaderConfig = field(default_factory=LoaderConfig)
     """Which tasks are trained and how their sequences are packed."""
     trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(max_steps=1000))

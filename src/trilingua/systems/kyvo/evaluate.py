@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 from PIL import Image
 
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.io import read_json
 from trilingua.data.clevr.files import ClevrFolder, Instruction, Question
 from trilingua.metrics.answers import score_answers
-from trilingua.metrics.calibration import collect_scores, compute_calibration
+from trilingua.metrics.calibration import Calibration, ScoreMap, collect_scores, compute_calibration, fit_score_map
 from trilingua.metrics.image import score_images
 from trilingua.metrics.scene_match import score_scenes
 from trilingua.scenes.functions import answer_type
@@ -95,10 +96,44 @@ def _batches(items: Sequence[Any]) -> list[Sequence[Any]]:
     return [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]
 
 
-def _recognition(model: Kyvo, folder: ClevrFolder, scenes: list[Scene], progress: Any) -> dict[str, Any]:
+def calibrate_run(
+    model: Kyvo,
+    folder: ClevrFolder,
+    *,
+    limit: int | None = None,
+    progress: Callable[[list[Any], str], Iterable[Any]] = lambda items, _: items,
+) -> tuple[ScoreMap, Calibration, Calibration]:
+    """Return the map that makes a model's scores honest, and the calibration before and after it.
+
+    Args:
+        model: what is calibrated; a map that it has is passed over.
+        folder: data that it was not trained on.
+        limit: use the first so many scenes.
+        progress: as in `evaluate_folder`.
+
+    Raises:
+        InputError: nothing is right, or nothing wrong.
+    """
+    scenes = list(folder.scenes(limit))
+    kept, model.score_map = model.score_map, ScoreMap()
+    try:
+        scores, correct = collect_scores(_recognize(model, folder, scenes, progress), scenes)
+    finally:
+        model.score_map = kept
+    found = fit_score_map(scores, correct)
+    mapped = np.array([found(score) for score in scores])
+    return found, compute_calibration(scores, correct), compute_calibration(mapped, correct)
+
+
+def _recognize(model: Kyvo, folder: ClevrFolder, scenes: list[Scene], progress: Any) -> list[Scene]:
     found: list[Scene] = []
     for batch in progress(_batches(scenes), "recognition"):
         found += model.recognize([folder.image(scene.image_filename) for scene in batch])
+    return found
+
+
+def _recognition(model: Kyvo, folder: ClevrFolder, scenes: list[Scene], progress: Any) -> dict[str, Any]:
+    found = _recognize(model, folder, scenes, progress)
     scores, correct = collect_scores(found, scenes)
     return {
         **score_scenes(found, scenes),

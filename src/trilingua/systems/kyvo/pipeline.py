@@ -23,6 +23,7 @@ from trilingua.inference.decode import DecodedSequence, decode
 from trilingua.inference.grammar import GrammarTables
 from trilingua.inference.sampling import GREEDY, OrderedIds, Sampling
 from trilingua.inference.weights import arrange_for_decoding
+from trilingua.metrics.calibration import ScoreMap
 from trilingua.models.decoder import Decoder
 from trilingua.nn.embeddings import PlacedVectors
 from trilingua.scenes.program_text import program_from_text
@@ -80,6 +81,7 @@ class Kyvo:
             decoder that was trained on both sees better by vectors; an exported one knows codes alone.
         average_numbers: write a number as the mean of the likely ones, and not as the likeliest, which greedy
             decoding elsewhere takes.
+        score_map: from the probability of an object's tokens to its score; None leaves it as it is.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Kyvo:
         device: str = "cpu",
         read_codes: bool = True,
         average_numbers: bool = True,
+        score_map: ScoreMap | None = None,
     ) -> None:
         self.tokenizers = tokenizers
         self.sequences = tokenizers.sequences
@@ -97,6 +100,7 @@ class Kyvo:
         self.decoder = arrange_for_decoding(decoder.to(device))
         self.device = torch.device(device)
         self.read_codes = read_codes
+        self.score_map = score_map or ScoreMap()
         span, step = tokenizers.vocabulary.span("numbers"), tokenizers.vocabulary.numbers.step
         self._ordered = OrderedIds(
             start=span.start,
@@ -131,7 +135,14 @@ class Kyvo:
         config, decoder = load_decoder(run, tokenizers, device=device)
         if read_codes is None:
             read_codes = config.loader.reads_codes
-        return cls(tokenizers, decoder, device=device, read_codes=read_codes, average_numbers=average_numbers)
+        return cls(
+            tokenizers,
+            decoder,
+            device=device,
+            read_codes=read_codes,
+            average_numbers=average_numbers,
+            score_map=config.score_map,
+        )
 
     def recognize(self, images: Any, *, constrained: bool = True, sampling: Sampling = GREEDY) -> Any:
         """Return the scene of a picture, or of each picture of a list.
@@ -143,14 +154,15 @@ class Kyvo:
 
         Returns:
             A `Scene` each; every object has a `score`, the probability of its tokens, of which a number counts as
-            right within 0.25 m. Without the grammar, objects that are malformed are left out.
+            right within 0.25 m, calibrated if the run was (`trilingua calibrate`). Without the grammar, objects that
+            are malformed are left out.
         """
         pictures, one = _as_list(images)
         values = [{"image": seen} for seen in self._see(pictures)]
         scenes = []
         for decoded in self.decode_task("recognition", values, constrained=constrained, sampling=sampling):
             parsed = self.sequences.parse(TASKS["recognition"], decoded.ids)
-            scenes.append(_scored(parsed, "scene", decoded))
+            scenes.append(self._scored(parsed, "scene", decoded))
         return scenes[0] if one else scenes
 
     def render(self, scenes: Any, *, sampling: Sampling = GREEDY) -> Any:
@@ -190,7 +202,7 @@ class Kyvo:
         decoded = self.decode_task("editing", values, sampling=sampling)
         parsed = [self.sequences.parse(TASKS["editing"], item.ids) for item in decoded]
         painted = self.paint([item.values["edited_image"] for item in parsed])
-        edited = [_scored(item, "edited_scene", raw) for item, raw in zip(parsed, decoded, strict=True)]
+        edited = [self._scored(item, "edited_scene", raw) for item, raw in zip(parsed, decoded, strict=True)]
         pairs = list(zip(painted, edited, strict=True))
         return pairs[0] if one else pairs
 
@@ -334,6 +346,15 @@ class Kyvo:
         start = prompt.index(self.sequences.borders["image"][0])
         return PlacedVectors(torch.tensor(self.sequences.code_positions) + start, picture.vectors)
 
+    def _scored(self, parsed: Parsed, name: str, decoded: DecodedSequence) -> Scene:
+        """Return a parsed scene whose objects carry scores: the product of their tokens' probabilities, calibrated."""
+        scene: Scene = parsed.values[name]
+        objects = tuple(
+            dataclasses.replace(item, score=self.score_map(math.prod(decoded.probabilities[start:stop])))
+            for item, (start, stop) in zip(scene.objects, parsed.object_spans[name], strict=True)
+        )
+        return scene.replace(objects=objects)
+
     def _scenes(self, seen: Sequence[SeenPicture], scenes: Any, one: bool) -> list[Scene]:
         """Return the given scenes, or recognize them."""
         if scenes is None:
@@ -386,16 +407,6 @@ class Kyvo:
 
 def _as_ids(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.codes if isinstance(value, SeenPicture) else value for name, value in values.items()}
-
-
-def _scored(parsed: Parsed, name: str, decoded: DecodedSequence) -> Scene:
-    """Return a parsed scene whose objects carry the product of their tokens' probabilities as scores."""
-    scene: Scene = parsed.values[name]
-    objects = tuple(
-        dataclasses.replace(item, score=math.prod(decoded.probabilities[start:stop]))
-        for item, (start, stop) in zip(scene.objects, parsed.object_spans[name], strict=True)
-    )
-    return scene.replace(objects=objects)
 
 
 def _task(name: str) -> Any:
