@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from tests.oracles.random_scenes import scene_objects
 
 from trilingua.core.errors import InputError
+from trilingua.core.positions import count_positions
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.scenes.schema import CLEVR, Category
+from trilingua.tokenizers.scenes import NumberedScene
 
 CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.52, -2.99, 0.7))
 BALL = SceneObject(size="small", color="cyan", material="rubber", shape="sphere", location=(-1.0, 0.02, 0.35))
@@ -43,6 +45,14 @@ CUBE_LINE = OBJECT.format(1, 0.5, -3, 0.7, "large", "red", "metal", "cube")
 BALL_LINE = OBJECT.format(2, -1, 0, 0.35, "small", "cyan", "rubber", "sphere")
 
 
+def written_again(scenes, parsed):
+    """The ids of what was read, whatever order its objects are in; None if they cannot be written."""
+    try:
+        return scenes.tokenize(NumberedScene(parsed.scene, parsed.numbers))
+    except InputError:
+        return None
+
+
 def test_every_value_of_a_category_is_one_id_of_its_own(scenes):
     for category in CLEVR.categories:
         ids = [scenes.value_ids[category.name][value] for value in category.values]
@@ -58,7 +68,7 @@ def test_a_scene_is_written_from_left_to_right(scenes, ids_of):
     assert len(expected) == 2 * 14 + 2
     swapped = (BALL_LINE.replace("[OBJECT-2]", "[OBJECT-1]"), CUBE_LINE.replace("[OBJECT-1]", "[OBJECT-2]"))
     as_listed = ids_of(f"[SCENE-START] {swapped[0]} {swapped[1]} [SCENE-END]")
-    assert scenes.tokenize(Scene(objects=(BALL, CUBE)), sort=False) == as_listed
+    assert scenes.tokenize(NumberedScene(Scene(objects=(BALL, CUBE)), (1, 2))) == as_listed
     assert scenes.tokenize(Scene(objects=())) == ids_of("[SCENE-START] [SCENE-END]")
 
 
@@ -76,7 +86,7 @@ def test_what_is_written_is_read_within_half_a_bin_and_in_canonical_order(scenes
         assert max(abs(a - b) for a, b in zip(found.location, item.location, strict=True)) <= 0.025 + 1e-9
         alone = scenes.tokenize(Scene(objects=(found,)))
         assert ids[start + 1 : stop] == alone[2:-1]
-    assert scenes.tokenize(parsed.scene, sort=False) == ids
+    assert written_again(scenes, parsed) == ids
 
 
 @given(data=st.data())
@@ -91,7 +101,7 @@ def test_ids_without_a_problem_are_exactly_those_of_a_scene(scenes, tiny_tokeniz
         until = min(len(ids), place + data.draw(st.integers(0, 2)))
         ids[place:until] = data.draw(st.lists(likely | everything, max_size=2))
     parsed = scenes.detokenize(ids)
-    assert (not parsed.problems) == (scenes.tokenize(parsed.scene, sort=False) == ids)
+    assert (not parsed.problems) == (written_again(scenes, parsed) == ids)
     for item, (start, stop) in zip(parsed.scene.objects, parsed.spans, strict=True):
         assert scenes.tokenize(Scene(objects=(item,)))[2:-1] == ids[start + 1 : stop]
 
@@ -102,7 +112,7 @@ def test_no_list_of_ids_raises(scenes, tiny_tokenizers, data):
     markers = st.sampled_from(list(tiny_tokenizers.vocabulary.span("markers").ids))
     ids = data.draw(st.lists(markers | st.integers(0, tiny_tokenizers.vocabulary.size - 1), max_size=40))
     parsed = scenes.detokenize(ids)
-    assert parsed.problems or scenes.tokenize(parsed.scene, sort=False) == ids
+    assert parsed.problems or written_again(scenes, parsed) == ids
 
 
 @pytest.mark.parametrize(
@@ -114,7 +124,9 @@ def test_no_list_of_ids_raises(scenes, tiny_tokenizers, data):
         (f"[SCENE-START] red 0.5 {CUBE_LINE} [SIZE] {BALL_LINE} [SCENE-END]", 2, ["3 stray tokens outside of objects"]),
         (f"[SCENE-START] {CUBE_LINE} [SCENE-END] [SCENE-END]", 1, ["1 stray tokens outside of objects"]),
         (f"[SCENE-START] [OBJECT-1] [SIZE] {BALL_LINE} [SCENE-END]", 1, ["object 0: has no [OBJECT-END]"]),
-        (f"[SCENE-START] {BALL_LINE} [SCENE-END]", 1, ["object 0: opens with [OBJECT-2]"]),
+        (f"[SCENE-START] {BALL_LINE} [SCENE-END]", 1, []),  # as in an edited scene from which the first is gone
+        (f"[SCENE-START] {BALL_LINE} {CUBE_LINE} [SCENE-END]", 2, ["object 1: opens with [OBJECT-1]"]),
+        (f"[SCENE-START] {CUBE_LINE} {CUBE_LINE} [SCENE-END]", 2, ["object 1: opens with [OBJECT-1]"]),
         (f"[SCENE-START] {CUBE_LINE} [OBJECT-2] [OBJECT-END] [SCENE-END]", 1, ["object 1: expected [LOCATION]"]),
         (
             f"[SCENE-START] {OBJECT.format(1, 0, 0, 0, 'large', 'rubber', 'metal', 'cube')} [SCENE-END]",
@@ -176,6 +188,29 @@ def test_values_of_several_ids_are_read_whole(tiny_tokenizers):
         item = SceneObject(size="large", color=color, material="metal", shape="cube", location=(0.5, 1.0, 0.7))
         parsed = scenes.detokenize(scenes.tokenize(Scene(objects=(item,))))
         assert (parsed.scene.objects, parsed.problems) == ((item,), ())
+    assert scenes.object_lengths[0] < scenes.object_lengths[1]
+    assert scenes.places(1) == {}  # objects of several lengths stand one after the other
+
+
+def test_objects_keep_their_numbers_and_their_places(scenes, ids_of):
+    """One that is gone leaves a gap, which the positions keep too."""
+    numbered = NumberedScene(Scene(objects=(CUBE, BALL)), (3, 7))
+    lines = (CUBE_LINE.replace("[OBJECT-1]", "[OBJECT-3]"), BALL_LINE.replace("[OBJECT-2]", "[OBJECT-7]"))
+    ids = scenes.tokenize(numbered)
+    assert ids == ids_of(f"[SCENE-START] {lines[0]} {lines[1]} [SCENE-END]")
+    parsed = scenes.detokenize(ids)
+    assert (parsed.numbers, parsed.problems, len(parsed.scene.objects)) == ((3, 7), (), 2)
+    positions = count_positions(ids, scenes.places(1))
+    assert positions == [0, *range(1 + 2 * 14, 1 + 3 * 14), *range(1 + 6 * 14, 1 + 7 * 14), 1 + 7 * 14]
+    whole = scenes.tokenize(Scene(objects=(CUBE, BALL) * 5))
+    assert count_positions(whole, scenes.places(1)) == list(range(len(whole)))
+
+
+@pytest.mark.parametrize("numbers", [(2, 1), (1, 1), (0, 1), (10, 11), (1,), (1, 2, 3)])
+def test_numbers_that_do_not_ascend_are_refused(scenes, numbers):
+    with pytest.raises(InputError) as error:
+        scenes.tokenize(NumberedScene(Scene(objects=(CUBE, BALL)), numbers))
+    assert str(error.value) == f"scene: its objects have the numbers {numbers}; expected some of 1 to 10, ascending"
 
 
 def test_more_objects_than_the_schema_has_are_refused(scenes):

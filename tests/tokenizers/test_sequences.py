@@ -9,6 +9,7 @@ from tests.oracles.random_scenes import scene_objects
 from trilingua.core.errors import VocabularyError
 from trilingua.core.positions import count_positions
 from trilingua.scenes.scene import Scene, SceneObject
+from trilingua.tokenizers.scenes import NumberedScene
 from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, centre_out_order, count_places
 from trilingua.tokenizers.vocabulary import Vocabulary, structural_markers
 
@@ -35,7 +36,7 @@ VALUES = {
     "answer": "2",
     "program": "count ( scene )",
     "instruction": "Do it",
-    "edited_scene": Scene(objects=(CUBE, BALL)),
+    "edited_scene": NumberedScene(Scene(objects=(CUBE, BALL)), (1, 2)),
     "edited_image": RASTER,
 }
 GIVEN = {
@@ -106,6 +107,9 @@ def test_a_prediction_is_read_back(sequences, name, with_end):
     ids = sequences.prediction(TASKS[name], VALUES)
     parsed = sequences.parse(TASKS[name], ids if with_end else ids[:-1])
     expected = {segment.name: VALUES[segment.name] for segment in TASKS[name].predicted}
+    if name == "editing":
+        expected["edited_scene"], numbers = expected["edited_scene"]
+        assert parsed.object_numbers == {"edited_scene": numbers}
     if name == "recognition":
         expected = {"scene": Scene(objects=(BALL, CUBE))}  # in the order in which it was written
     assert (parsed.values, parsed.problems) == (expected, ())
@@ -179,19 +183,23 @@ def test_ids_without_a_problem_are_exactly_those_of_a_prediction(sequences, name
     task, vocabulary = TASKS[name], sequences.vocabulary
     codes = data.draw(st.lists(st.integers(0, 63), min_size=16, max_size=16))
     scene = Scene(objects=tuple(data.draw(st.lists(scene_objects(full=False), max_size=2))))
-    ids = sequences.prediction(task, {"image": codes, "edited_image": codes, "edited_scene": scene})
+    numbers = tuple(sorted(data.draw(st.sets(st.integers(1, 10), min_size=len(scene.objects), max_size=2))))
+    numbered = NumberedScene(scene, numbers[: len(scene.objects)])
+    ids = sequences.prediction(task, {"image": codes, "edited_image": codes, "edited_scene": numbered})
     likely = st.sampled_from(sorted(set(ids))) | st.sampled_from(list(vocabulary.span("markers").ids))
     for _ in range(data.draw(st.integers(0, 3))):
         place = data.draw(st.integers(0, len(ids)))
         until = min(len(ids), place + data.draw(st.integers(0, 2)))
         ids[place:until] = data.draw(st.lists(likely | st.integers(0, vocabulary.size - 1), max_size=2))
     parsed = sequences.parse(task, ids)
-    if parsed.problems:
-        known = {key: [] if value is None else value for key, value in parsed.values.items()}
-        assert ids not in ((again := sequences.prediction(task, known)), again[:-1])
-    else:
-        again = sequences.prediction(task, parsed.values)
-        assert ids in (again, again[:-1])
+    known = {key: [] if value is None else value for key, value in parsed.values.items()}
+    for key, found in parsed.object_numbers.items():
+        if list(found) != sorted(set(found)):
+            assert parsed.problems
+            return
+        known[key] = NumberedScene(known[key], found)
+    again = sequences.prediction(task, known)
+    assert (ids in (again, again[:-1])) == (not parsed.problems)
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -13,9 +13,9 @@ from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, Instruction, Question, cell_objects
 from trilingua.data.shards import EditRecord, QuestionRecord, SceneRecord, write_shard
 from trilingua.scenes.program_text import program_to_text
-from trilingua.scenes.scene import Scene, SceneObject
+from trilingua.scenes.scene import Scene
 from trilingua.tokenizers.images import ImageTokenizer
-from trilingua.tokenizers.scenes import canonical_order
+from trilingua.tokenizers.scenes import NumberedScene, canonical_order
 from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer
 from trilingua.tokenizers.vocabulary import Vocabulary
 
@@ -24,26 +24,24 @@ _SEGMENTS: dict[str, Segment] = {
 }
 
 
-def align_edit(source: Scene, target: Scene, order: list[int]) -> Scene:
-    """Return the target with its objects in the order in which the source's are written.
+def number_edit(source: Scene, target: Scene, order: list[int]) -> NumberedScene:
+    """Return the target, each object with the number of the source's object that it comes from.
 
-    Objects keep the place of the one they come from; a moved object that of the only one which is gone; a
-    new one comes last. So an edited scene is the given one with few tokens changed.
+    A moved object takes the number of the only one that is gone; a new one the first that the source does not have.
+    So an edited scene is the given one with few tokens changed.
 
     Args:
         source: the scene before the edit.
         target: the scene after it; an object that was not moved stands exactly where it did.
         order: indices of the source's objects as they are written.
     """
-    places = {source.objects[index].location[:2]: rank for rank, index in enumerate(order)}
+    numbers = {source.objects[index].location[:2]: rank + 1 for rank, index in enumerate(order)}
     kept = {item.location[:2] for item in target.objects}
-    gone = [rank for place, rank in places.items() if place not in kept]
-    last = gone[0] if len(gone) == 1 and len(source.objects) == len(target.objects) else len(order)
-
-    def rank(item: SceneObject) -> int:
-        return places.get(item.location[:2], last)
-
-    return target.replace(objects=tuple(sorted(target.objects, key=rank)))
+    gone = [number for place, number in numbers.items() if place not in kept]
+    other = gone[0] if len(gone) == 1 and len(source.objects) == len(target.objects) else len(order) + 1
+    found = sorted((numbers.get(item.location[:2], other), index) for index, item in enumerate(target.objects))
+    objects = tuple(target.objects[index] for _, index in found)
+    return NumberedScene(target.replace(objects=objects), tuple(number for number, _ in found))
 
 
 def tokenize_folder(
@@ -160,7 +158,7 @@ def _records(
                     edited_scene=tuple(
                         sequences.segment(
                             _SEGMENTS["edited_scene"],
-                            align_edit(
+                            number_edit(
                                 item.source_scene, item.target_scene, canonical_order(item.source_scene, schema)
                             ),
                         )

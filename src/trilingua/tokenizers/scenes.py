@@ -7,11 +7,11 @@ raises: what a model wrote becomes the objects that are whole, and a list of wha
 Source: Kyvo, section 3.1 and appendix B (the order of attributes and the markers).
 Differs: objects are written from left to right as the reference camera sees them, so that a picture has
 one right sequence; the published data keep the generator's random order. An object opens with a marker of its
-number, which the same object of an edited scene mostly shares, so that copying it is following equal markers;
-the published marker is the same for all.
+number, which the same object of an edited scene keeps, so that copying it is following equal markers and removing
+one is leaving its number out; the published marker is the same for all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from trilingua.core.errors import InputError
@@ -19,6 +19,15 @@ from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.scenes.schema import Category, Schema
 from trilingua.tokenizers.text import TextTokenizer
 from trilingua.tokenizers.vocabulary import Vocabulary
+
+
+class NumberedScene(NamedTuple):
+    """A scene whose objects keep the numbers that they had in another one."""
+
+    scene: Scene
+    """Its objects in the order of their numbers."""
+    numbers: tuple[int, ...]
+    """For each object its number, from 1, ascending; numbers may be left out."""
 
 
 class ParsedScene(NamedTuple):
@@ -30,6 +39,8 @@ class ParsedScene(NamedTuple):
     """One line for each thing that a valid scene would not have; empty for a valid one."""
     spans: tuple[tuple[int, int], ...]
     """For each object of the scene, where its tokens start and stop in the ids."""
+    numbers: tuple[int, ...]
+    """The number that each object opens with, from 1."""
 
 
 def canonical_order(scene: Scene, schema: Schema) -> list[int]:
@@ -63,33 +74,59 @@ class SceneTokenizer:
         self._starts = [vocabulary.marker(f"[OBJECT-{number}]") for number in range(1, schema.max_objects + 1)]
         self._values = {name: {ids: value for value, ids in values.items()} for name, values in self.value_ids.items()}
 
+        self.object_lengths = (self._object_length(min), self._object_length(max))
+        """Fewest and most ids of an object, borders included."""
+
     @property
     def longest(self) -> int:
         """Most ids that a scene has, borders included."""
-        lengths = [
-            1 + (max(map(len, self.value_ids[a.name].values())) if isinstance(a, Category) else a.count)
-            for a in self.schema.attributes
-        ]
-        return 2 + self.schema.max_objects * (2 + sum(lengths))
+        return 2 + self.schema.max_objects * self.object_lengths[1]
 
-    def tokenize(self, scene: Scene, *, sort: bool = True) -> list[int]:
+    def _object_length(self, extreme: Callable[[Iterable[int]], int]) -> int:
+        values = (
+            extreme(map(len, self.value_ids[item.name].values())) if isinstance(item, Category) else item.count
+            for item in self.schema.attributes
+        )
+        return 2 + len(self.schema.attributes) + sum(values)
+
+    def places(self, first: int) -> dict[int, int]:
+        """Return the position of each object's opening marker in a scene whose first object may stand at `first`.
+
+        An object so stands where the one of the same number stands in any scene. There are none where objects differ in
+        length: positions would then have gaps in every scene.
+        """
+        shortest, longest = self.object_lengths
+        if shortest != longest:
+            return {}
+        return {start: first + index * longest for index, start in enumerate(self._starts)}
+
+    def tokenize(self, scene: Scene | NumberedScene) -> list[int]:
         """Return the ids of a scene, borders included.
 
         Args:
-            scene: what to write; each number goes to its nearest bin.
-            sort: write the objects in canonical order; otherwise as they are listed.
+            scene: what to write, its objects in canonical order and numbered from 1, or with the numbers that are
+                given; each coordinate goes to its nearest bin.
 
         Raises:
-            InputError: more objects than the schema has.
+            InputError: more objects than the schema has, or numbers that it has not or that do not ascend.
         """
-        if len(scene.objects) > len(self._starts):
-            raise InputError(f"scene: has {len(scene.objects)} objects; expected at most {len(self._starts)}")
+        most = len(self._starts)
+        if isinstance(scene, NumberedScene):
+            scene, numbers = scene
+            if list(numbers) != sorted({*numbers} & {*range(1, most + 1)}) or len(numbers) != len(scene.objects):
+                raise InputError(
+                    f"scene: its objects have the numbers {numbers}; expected some of 1 to {most}, ascending"
+                )
+            objects = scene.objects
+        else:
+            if len(scene.objects) > most:
+                raise InputError(f"scene: has {len(scene.objects)} objects; expected at most {most}")
+            objects = tuple(scene.objects[index] for index in canonical_order(scene, self.schema))
+            numbers = tuple(range(1, len(objects) + 1))
         marker = self.vocabulary.marker
         ids = [marker("[SCENE-START]")]
-        order = canonical_order(scene, self.schema) if sort else range(len(scene.objects))
-        for start, index in zip(self._starts, order, strict=False):
-            item = scene.objects[index]
-            ids.append(start)
+        for number, item in zip(numbers, objects, strict=True):
+            ids.append(self._starts[number - 1])
             for attribute in self.schema.attributes:
                 ids.append(marker(f"[{attribute.name.upper()}]"))
                 value = getattr(item, attribute.name)
@@ -109,6 +146,7 @@ class SceneTokenizer:
         problems: list[str] = []
         objects: list[SceneObject] = []
         spans: list[tuple[int, int]] = []
+        numbers: list[int] = []
         first, last = 0, len(ids)
         if ids and ids[0] == marker("[SCENE-START]"):
             first = 1
@@ -120,24 +158,26 @@ class SceneTokenizer:
             problems.append("the scene does not close with [SCENE-END]")
         starts = [index for index in range(first, last) if ids[index] in self._starts]
         num_stray = (starts[0] if starts else last) - first
-        for number, start in enumerate(starts):
-            limit = starts[number + 1] if number + 1 < len(starts) else last
+        opened = [1 + self._starts.index(ids[start]) for start in starts]
+        for index, start in enumerate(starts):
+            limit = starts[index + 1] if index + 1 < len(starts) else last
             stop = next((i for i in range(start, limit) if ids[i] == marker("[OBJECT-END]")), None)
             if stop is None:
-                problems.append(f"object {number}: has no [OBJECT-END]")
+                problems.append(f"object {index}: has no [OBJECT-END]")
                 continue
             num_stray += limit - stop - 1
-            if ids[start] not in self._starts[number : number + 1]:
-                problems.append(f"object {number}: opens with [OBJECT-{self._starts.index(ids[start]) + 1}]")
+            if index and opened[index] <= opened[index - 1]:
+                problems.append(f"object {index}: opens with [OBJECT-{opened[index]}]")
             item = self._object(ids[start + 1 : stop])
             if isinstance(item, str):
-                problems.append(f"object {number}: {item}")
+                problems.append(f"object {index}: {item}")
             else:
                 objects.append(item)
                 spans.append((start, stop + 1))
+                numbers.append(opened[index])
         if num_stray > 0:
             problems.append(f"{num_stray} stray tokens outside of objects")
-        return ParsedScene(Scene(objects=tuple(objects)), tuple(problems), tuple(spans))
+        return ParsedScene(Scene(objects=tuple(objects)), tuple(problems), tuple(spans), tuple(numbers))
 
     def _object(self, ids: Sequence[int]) -> SceneObject | str:
         """Read one object's attributes, or return what is wrong with them."""

@@ -39,8 +39,8 @@ class Segment:
     name: str
     centre_out: bool = False
     """Write an image's codes from the middle outwards instead of in raster order."""
-    keep_order: bool = False
-    """Write a scene's objects as they are listed instead of in canonical order."""
+    numbered: bool = False
+    """The objects keep the numbers of a given scene's, so that some may be left out; the value is a `NumberedScene`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +65,8 @@ TASKS: Mapping[str, Task] = {
             name="editing",
             given=(_IMAGE, _SCENE, Segment(kind="text", name="instruction")),
             predicted=(
-                # The order of the given scene, which is canonical: few tokens change.
-                Segment(kind="scene", name="edited_scene", keep_order=True),
+                # The numbers of the given scene: few tokens change.
+                Segment(kind="scene", name="edited_scene", numbered=True),
                 Segment(kind="image", name="edited_image", centre_out=True),
             ),
         ),
@@ -114,6 +114,8 @@ class Parsed(NamedTuple):
     """One line for each thing that a valid prediction would not have; empty for a valid one."""
     object_spans: dict[str, tuple[tuple[int, int], ...]]
     """For each scene, where the tokens of its objects start and stop in the predicted ids."""
+    object_numbers: dict[str, tuple[int, ...]]
+    """For each scene, the numbers that its objects open with, as in a `NumberedScene`."""
 
 
 class SequenceTokenizer:
@@ -165,13 +167,13 @@ class SequenceTokenizer:
 
         Args:
             segment: what it is.
-            value: a sequence of image codes in raster order, a `Scene`, or a text.
+            value: a sequence of image codes in raster order, a `Scene`, a `NumberedScene`, or a text.
 
         Raises:
             VocabularyError: an image code that the vocabulary does not have.
         """
         if segment.kind == "scene":
-            return self.scenes.tokenize(value, sort=not segment.keep_order)
+            return self.scenes.tokenize(value)
         start, end = self.borders[segment.kind]
         if segment.kind == "image":
             span = self.vocabulary.span("image")
@@ -206,6 +208,7 @@ class SequenceTokenizer:
         values: dict[str, Any] = {}
         problems: list[str] = []
         object_spans: dict[str, tuple[tuple[int, int], ...]] = {}
+        object_numbers: dict[str, tuple[int, ...]] = {}
         position = 0
         for segment in task.predicted:
             start, end = self.borders[segment.kind]
@@ -222,6 +225,7 @@ class SequenceTokenizer:
                 parsed = self.scenes.detokenize(list(ids[begin : stop + 1]))
                 values[segment.name] = parsed.scene
                 object_spans[segment.name] = tuple((begin + a, begin + b) for a, b in parsed.spans)
+                object_numbers[segment.name] = parsed.numbers
                 problems += [f"{segment.name}: {line}" for line in parsed.problems]
             elif segment.kind == "image":
                 values[segment.name] = self._codes(segment, inner, problems)
@@ -232,7 +236,7 @@ class SequenceTokenizer:
         num_stray = len(ids) - position - (position < len(ids) and ids[-1] == self.vocabulary.end_id)
         if num_stray:
             problems.append(f"{num_stray} stray tokens at the end")
-        return Parsed(values, tuple(problems), object_spans)
+        return Parsed(values, tuple(problems), object_spans, object_numbers)
 
     def _places(self, schema: Schema) -> dict[int, int]:
         image = 1  # [BEGIN] before it
@@ -240,7 +244,10 @@ class SequenceTokenizer:
         text = scene + self.scenes.longest
         program = text + _TEXT_ROOM
         rooms: dict[Kind, int] = {"image": image, "scene": scene, "text": text, "program": program}
-        return {self.borders[kind][0]: position for kind, position in rooms.items()}
+        return {
+            **{self.borders[kind][0]: position for kind, position in rooms.items()},
+            **self.scenes.places(scene + 1),
+        }
 
     def _with_places(self, codes: list[int]) -> list[int]:
         """Return an image's ids with the marker of the place before every `codes_per_place` of them."""

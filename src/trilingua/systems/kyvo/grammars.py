@@ -56,7 +56,11 @@ def _inner(segment: Segment, sequences: SequenceTokenizer, tokens_per_image: int
     if segment.kind == "scene":
         objects = sequence()
         for number in range(sequences.scenes.schema.max_objects, 0, -1):
-            objects = repeat(sequence(_object(sequences, number), objects), 0, 1)
+            item = _object(sequences, number)
+            if segment.numbered:  # another scene's numbers, of which each may be gone
+                objects = sequence(repeat(item, 0, 1), objects)
+            else:
+                objects = repeat(sequence(item, objects), 0, 1)
         return objects
     if segment.kind == "text":
         return choice(*(literal(*_text(sequences, word)) for word in answer_words(sequences.scenes.schema)))
