@@ -1,5 +1,7 @@
 """Cached, batched, jumping decoding against a loop that re-reads everything for each id."""
 
+import dataclasses
+
 import pytest
 import torch
 from tests.oracles.decoding import decode_slowly, matches
@@ -10,6 +12,7 @@ from trilingua.inference.grammar import choice, literal, repeat, sequence, token
 from trilingua.inference.sampling import OrderedIds, Sampling
 from trilingua.inference.weights import arrange_for_decoding
 from trilingua.models.decoder import Decoder, DecoderConfig
+from trilingua.nn.embeddings import PlacedVectors
 
 CONFIG = DecoderConfig(num_text=30, dim=32, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8, hidden_dim=48)
 STOP = 29
@@ -28,9 +31,19 @@ def decoder() -> Decoder:
     return decoder.eval()
 
 
-def prompts(count: int, *, seed: int = 0) -> list[list[int]]:
+@pytest.fixture
+def decoder_with_codes() -> Decoder:
+    torch.manual_seed(0)
+    decoder = Decoder(dataclasses.replace(CONFIG, num_text=20, num_image_codes=10, image_code_dim=6))
+    for parameter in decoder.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.4)
+    return decoder.eval()
+
+
+def prompts(count: int, *, seed: int = 0, length: int | None = None) -> list[list[int]]:
     generator = torch.Generator().manual_seed(seed)
-    lengths = torch.randint(1, 20, (count,), generator=generator).tolist()
+    lengths = torch.randint(1, 20, (count,), generator=generator).tolist() if length is None else [length] * count
     return [torch.randint(0, 30, (length,), generator=generator).tolist() for length in lengths]
 
 
@@ -56,6 +69,44 @@ def test_ids_with_places_of_their_own_equal_the_slow_loop(decoder: Decoder, plac
         ids, probabilities = decode_slowly(decoder, prompt, SCENE, 30, STOP, 60, places=places)
         assert result.ids == ids
         assert result.probabilities == pytest.approx(probabilities, rel=1e-3)
+
+
+# One prompt may be what the others begin with, and all may be the same.
+@pytest.mark.parametrize("endings", [(3, 1, 2, 5), (3, 1, 0, 5), (0, 0, 0, 0)])
+@pytest.mark.parametrize("places", [{}, {23: 100, 24: 3}])
+def test_what_prompts_begin_with_is_read_once(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, endings: tuple[int, ...], places: dict[int, int]
+) -> None:
+    tables = SCENE.compile(30, stop_id=STOP)
+    beginning, other = prompts(2, seed=3, length=80)
+    batch = [beginning + prompt[:count] for prompt, count in zip(prompts(4, seed=4, length=9), endings, strict=True)]
+    batch += [other, prompts(1, seed=5)[0], [*other[:70], 1, 2, 3], other[:40]]
+    alone = [decode(decoder, [prompt], tables, places=places)[0] for prompt in batch]
+    read: list[tuple[int, ...]] = []
+    hidden = decoder.hidden
+    monkeypatch.setattr(decoder, "hidden", lambda ids, **rest: read.append(tuple(ids.shape)) or hidden(ids, **rest))
+    for result, expected in zip(decode(decoder, batch, tables, places=places), alone, strict=True):
+        assert result.ids == expected.ids
+        assert result.probabilities == pytest.approx(expected.probabilities, rel=1e-3)
+    # One group of four and four of one, since only neighbours are read together; then what is left of each prompt,
+    # with the three ids that the grammar forces.
+    assert read[0] == (5, 82)
+    assert read[1] == (len(batch), max(endings) + 3 if max(endings) else 1)
+
+
+def test_beginnings_with_other_vectors_are_read_apart(decoder_with_codes: Decoder) -> None:
+    decoder = decoder_with_codes
+    prompt = prompts(1, seed=6, length=80)[0]
+    batch = [[*prompt, 1], [*prompt, 2], [*prompt, 3], [*prompt, 4]]
+    torch.manual_seed(1)
+    some, others = (PlacedVectors(torch.arange(5, 15), torch.randn(10, 6)) for _ in range(2))
+    late = PlacedVectors(torch.tensor([80]), torch.randn(1, 6))  # behind what is alike
+    for vectors in ([some, some, others, others], [None, some, some, None], [late, late, late, some]):
+        together = decode(decoder, batch, vectors=vectors, stop_id=STOP, max_new_tokens=9)
+        for ids, own, result in zip(batch, vectors, together, strict=True):
+            (alone,) = decode(decoder, [ids], vectors=[own], stop_id=STOP, max_new_tokens=9)
+            assert result.ids == alone.ids
+            assert result.probabilities == pytest.approx(alone.probabilities, rel=1e-3)
 
 
 @pytest.mark.parametrize("grammar", [SCENE, ANSWERS])

@@ -1,7 +1,8 @@
 """The decoding loop: prompts in, ids and their probabilities out, under a grammar or freely.
 
-Prompts are read once into a key-value cache. Ids that the grammar forces are never asked of the
-model: they ride along in the chunk of the id that was chosen before them. Knows ids alone.
+Prompts are read once into a key-value cache, and what several of them begin with once for all. Ids that the
+grammar forces are never asked of the model: they ride along in the chunk of the id that was chosen before them.
+Knows ids alone.
 """
 
 from bisect import bisect_left
@@ -20,7 +21,11 @@ from trilingua.inference.grammar import GrammarTables
 from trilingua.inference.sampling import GREEDY, OrderedIds, Sampling, average_ids, sample_ids
 from trilingua.inference.weights import column_major
 from trilingua.models.decoder import Decoder
+from trilingua.nn.caches import KVCache
 from trilingua.nn.embeddings import PlacedVectors
+
+_SHARED_AT = 64
+"""Prompts that begin with so many equal ids are read together up to where they part; less does not pay."""
 
 _SHRINK_AT = 0.75
 """Rows are taken out of the batch when at most this share of it is still being written: copying the cache costs."""
@@ -101,8 +106,12 @@ def decode(
     table = decoder.embedding.table()
     device = table.device
     generator = generator or sampling.generator(device)
-    cache = decoder.make_cache(len(rows), max(len(row.pending) for row in rows) + max_new_tokens)
-    seen = None if vectors is None else _placed(rows, vectors, device)
+    most = max(len(row.pending) for row in rows) + max_new_tokens
+    beginnings = _find_beginnings(rows, vectors)
+    if len(beginnings) < len(rows):
+        cache, seen = _read_beginnings(decoder, beginnings, places, vectors, table, most), None
+    else:
+        cache, seen = decoder.make_cache(len(rows), most), _placed([row.pending for row in rows], rows, vectors, device)
     while True:
         counts = [len(row.pending) for row in rows]
         new = max(counts)
@@ -176,17 +185,88 @@ def _settle_numbers(
         chosen[rows], likelihoods[rows] = columns + first, mass
 
 
+@dataclass(kw_only=True)
+class _Beginning:
+    """Rows, one behind the other in the batch, whose prompts begin with the same ids."""
+
+    rows: list[_Row]
+    length: int
+    """How many ids they share; every row has one more at least."""
+
+
+def _find_beginnings(rows: Sequence[_Row], vectors: Sequence[PlacedVectors | None] | None) -> list[_Beginning]:
+    """Return the rows in groups that are worth reading together as far as they are alike, most often groups of one."""
+    found: list[_Beginning] = []
+    for row in rows:
+        if found:
+            group, first = found[-1], found[-1].rows[0]
+            most = min(group.length, len(row.pending) - 1)
+            common = next((i for i in range(most) if row.pending[i] != first.pending[i]), most)
+            if common >= _SHARED_AT and (vectors is None or _same(vectors[first.index], vectors[row.index], common)):
+                group.rows.append(row)
+                group.length = common
+                continue
+        found.append(_Beginning(rows=[row], length=len(row.pending) - 1))
+    return found
+
+
+def _same(one: PlacedVectors | None, other: PlacedVectors | None, length: int) -> bool:
+    """Return whether two prompts read the same vectors, all of them among their first `length` ids."""
+    if one is None or other is None:
+        return one is other
+    return (
+        torch.equal(one.places, other.places)
+        and torch.equal(one.vectors, other.vectors)
+        and int(one.places.max()) < length
+    )
+
+
+def _read_beginnings(
+    decoder: Decoder,
+    beginnings: Sequence[_Beginning],
+    places: Mapping[int, int],
+    vectors: Sequence[PlacedVectors | None] | None,
+    table: Float[Tensor, "vocab dim"],
+    most: int,
+) -> KVCache:
+    """Read each beginning once and return a cache of all rows, which have the rest of their prompts pending."""
+    heads = [group.rows[0] for group in beginnings]
+    read = [group.rows[0].pending[: group.length] for group in beginnings]
+    new = max(map(len, read))
+    positions = [count_positions(ids, places) for ids in read]
+    padded = torch.tensor([ids + [0] * (new - len(ids)) for ids in read], device=table.device)
+    standing = torch.tensor([line + [0] * (new - len(line)) for line in positions], device=table.device)
+    cache = decoder.make_cache(len(beginnings), most)
+    decoder.hidden(
+        padded,
+        positions=standing,
+        cache=cache,
+        table=table,
+        vectors=_placed(read, heads, vectors, table.device),
+        ends=torch.zeros(len(heads), dtype=torch.int64, device=table.device),  # no state is wanted
+    )
+    cache.advance([group.length for group in beginnings])
+    for group, line in zip(beginnings, positions, strict=True):
+        for row in group.rows:
+            row.pending, row.position = row.pending[group.length :], line[-1] if line else -1
+    return cache.select([index for index, group in enumerate(beginnings) for _ in group.rows])
+
+
 def _placed(
-    rows: Sequence[_Row], vectors: Sequence[PlacedVectors | None], device: torch.device
+    read: Sequence[Sequence[int]],
+    rows: Sequence[_Row],
+    vectors: Sequence[PlacedVectors | None] | None,
+    device: torch.device,
 ) -> PlacedVectors | None:
-    """Return the prompts' vectors, placed in the batch that reads the prompts."""
-    length = max(len(row.pending) for row in rows)
-    own = [(place, item) for place, row in enumerate(rows) if (item := vectors[row.index]) is not None]
-    if not own:
+    """Return the prompts' vectors, placed in the batch that reads them from their beginning."""
+    length = max(map(len, read))
+    own = [] if vectors is None else [(place, vectors[row.index]) for place, row in enumerate(rows)]
+    known = [(place, item) for place, item in own if item is not None]
+    if not known:
         return None
     return PlacedVectors(
-        torch.cat([item.places + place * length for place, item in own]).to(device),
-        torch.cat([item.vectors for _, item in own]).to(device),
+        torch.cat([item.places + place * length for place, item in known]).to(device),
+        torch.cat([item.vectors for _, item in known]).to(device),
     )
 
 

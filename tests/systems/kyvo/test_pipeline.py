@@ -334,3 +334,18 @@ def test_load_takes_a_run_and_refuses_other_folders(tiny_model, tiny_run, tiny_t
         with pytest.raises((InputError, trilingua.core.errors.CheckpointError)) as caught:
             trilingua.load(folder)
         assert str(caught.value) == message
+
+
+def test_a_picture_that_is_given_several_times_is_looked_at_once(tiny_model, pictures, scenes, monkeypatch):
+    looked: list[int] = []
+    see = tiny_model.images.see_pictures
+    monkeypatch.setattr(
+        tiny_model.images, "see_pictures", lambda given, **rest: looked.append(len(given)) or see(given, **rest)
+    )
+    given = [pictures[0], pictures[0], pictures[1], pictures[0]]
+    questions = [QUESTION, "Are there any spheres?", QUESTION, QUESTION]
+    answers = tiny_model.ask(given, questions)
+    assert looked == [2]
+    assert answers[0] == answers[3]
+    single = [tiny_model.ask(picture, question) for picture, question in zip(given, questions, strict=True)]
+    assert answers == single

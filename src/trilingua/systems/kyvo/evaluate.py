@@ -142,6 +142,12 @@ def _recognition(model: Kyvo, folder: ClevrFolder, scenes: list[Scene], progress
     }
 
 
+def _pictures(folder: ClevrFolder, names: Sequence[str]) -> list[Image.Image]:
+    """Return the pictures of these names, equal names the same object, so that the model looks at it once."""
+    read = {name: folder.image(name) for name in dict.fromkeys(names)}
+    return [read[name] for name in names]
+
+
 def _rendering(model: Kyvo, folder: ClevrFolder, scenes: list[Scene], progress: Any) -> dict[str, Any]:
     drawn: list[Image.Image] = []
     for batch in progress(_batches(scenes), "rendering"):
@@ -158,7 +164,7 @@ def _editing(model: Kyvo, folder: ClevrFolder, wanted: list[Instruction], progre
         raise InputError(f"{folder.folder}: holds no instructions; make some with --instructions-per-scene")
     made: list[tuple[Image.Image, Scene]] = []
     for batch in progress(_batches(wanted), "editing"):
-        given = [folder.image(item.image_filename) for item in batch]
+        given = _pictures(folder, [item.image_filename for item in batch])
         made += model.edit(given, [item.source_scene for item in batch], [item.instruction for item in batch])
     targets = [item.target_scene for item in wanted]
     edited = [scene for _, scene in made]
@@ -186,7 +192,7 @@ def _qa(
     direct: list[str] = []
     by_program: list[str] = []
     for batch in progress(_batches(asked), "qa"):
-        pictures = [folder.image(item.image_filename) for item in batch]
+        pictures = _pictures(folder, [item.image_filename for item in batch])
         texts = [item.question for item in batch]
         known = [scenes[item.image_filename] for item in batch]
         direct += model.ask(pictures, texts, scene=known)

@@ -282,8 +282,13 @@ class Kyvo:
         return self._grammars[key]
 
     def _see(self, pictures: Sequence[Any]) -> list[SeenPicture]:
-        seen = self.images.see_pictures([_read(picture) for picture in pictures])
-        return [SeenPicture(codes, vectors) for codes, vectors in zip(seen.codes.tolist(), seen.vectors, strict=True)]
+        """Return what is seen in each picture; one that is given several times is looked at once."""
+        names = [str(picture) if isinstance(picture, str | Path) else id(picture) for picture in pictures]
+        known = dict(zip(names, pictures, strict=True))
+        seen = self.images.see_pictures([_read(picture) for picture in known.values()])
+        found = map(SeenPicture, seen.codes.tolist(), seen.vectors)
+        by_name = dict(zip(known, found, strict=True))
+        return [by_name[name] for name in names]
 
     def paint(self, codes: Sequence[Sequence[int] | None]) -> list[Image.Image]:
         """Return the picture of each list of codes; a gray one where there are none."""
@@ -358,8 +363,11 @@ class Kyvo:
     def _scenes(self, seen: Sequence[SeenPicture], scenes: Any, one: bool) -> list[Scene]:
         """Return the given scenes, or recognize them."""
         if scenes is None:
-            decoded = self.decode_task("recognition", [{"image": image} for image in seen])
-            return [self.sequences.parse(TASKS["recognition"], item.ids).values["scene"] for item in decoded]
+            looked_at = {id(image): image for image in seen}
+            decoded = self.decode_task("recognition", [{"image": image} for image in looked_at.values()])
+            found = [self.sequences.parse(TASKS["recognition"], item.ids).values["scene"] for item in decoded]
+            by_image = dict(zip(looked_at, found, strict=True))
+            return [by_image[id(image)] for image in seen]
         if not one and not isinstance(scenes, list | tuple):
             raise InputError(f"scene: expected a list, one for each picture, got {type(scenes).__name__}")
         known = [scenes] if one else list(scenes)
