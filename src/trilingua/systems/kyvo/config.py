@@ -123,19 +123,20 @@ def kyvo_clevr_tokenizers() -> TokenizersConfig:
 
 @preset("kyvo-clevr")
 def kyvo_clevr() -> KyvoConfig:
-    """Two cores, one hour and more: the shipped decoder, one model for all tasks."""
+    """Two cores, three hours: the shipped decoder, one model for all tasks."""
     return KyvoConfig(
         decoder=DecoderConfig(
             num_text=1, dim=256, num_layers=6, num_heads=4, num_kv_heads=4, head_dim=64, hidden_dim=768
         ),
+        probe_weight=1.0,
         probe_layer=4,
         # Seeing needs pictures; editing, answering and programs need scenes, of which three fit where a picture is
         # left out. A drawn picture has 256 tokens to an answer's three, so that weights by token must differ by
         # task for the answers to count.
         loader=LoaderConfig(
-            mix={"recognition": 1.0, "rendering": 0.2, "editing": 0.15, "qa": 0.5, "program": 0.15},
-            blind_share=0.3,
-            blind_mix={"editing": 3.0, "qa": 8.0, "program": 3.0},
+            mix={"recognition": 1.0, "rendering": 0.4, "editing": 0.1, "qa": 0.2, "program": 0.1},
+            blind_share=0.35,
+            blind_mix={"editing": 2.0, "qa": 8.0, "program": 8.0},
             code_share=0.1,
             task_weights={"recognition": 1.0, "rendering": 0.25, "editing": 1.0, "qa": 4.0, "program": 1.0},
             edited_image_share=1.0,
@@ -143,14 +144,14 @@ def kyvo_clevr() -> KyvoConfig:
             rows_per_batch=2,
         ),
         trainer=TrainerConfig(
-            max_steps=5000,
+            max_steps=9000,
             learning_rate=1.5e-3,
             warmup_steps=100,
             schedule="wsd",
             optimizer="muon",
             weight_decay=0.01,
             ema_decay=0.998,
-            eval_every_steps=500,
+            eval_every_steps=1000,
             save_every_seconds=300.0,
         ),
     )
