@@ -138,7 +138,7 @@ OUT = ("--out", "out/new")
         ),
         (("evaluate", "none", "--limit", "0", *OUT), "limit: 0 is not allowed; expected at least 1"),
         (("evaluate", "none", "--limit", "-3", *OUT), "limit: -3 is not allowed; expected at least 1"),
-        (("evaluate", "none", "--out", "folder.png"), "folder.png: is a folder; choose a file for --out"),
+        (("evaluate", "none", "--out", "folder.png"), "folder.png: is a folder; choose another file to write"),
         (
             ("evaluate", "none", "--out", "file/m.json"),
             "file/m.json: cannot be written (file is a file); choose another --out",

@@ -1,5 +1,6 @@
 """A data directory to ids: each record made again by hand, interruptions, and the order of edited objects."""
 
+import dataclasses
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from trilingua.data.clevr.instructions import INSTRUCTION_TYPES, generate_instru
 from trilingua.data.shards import Shards
 from trilingua.data.tokenize import number_edit, tokenize_folder
 from trilingua.scenes.program_text import program_to_text
+from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.build import Tokenizers
 from trilingua.systems.kyvo.train import index_maps
 from trilingua.tokenizers.images import SeenImages, image_to_pixels
@@ -199,3 +201,24 @@ def test_shards_hold_no_pixels(tiny_shards: Path) -> None:
     arrays = load_file(tiny_shards / "shard_00000000.safetensors")
     assert arrays["image"].dtype == np.uint16
     assert arrays["image"].shape == (4, 16)
+
+
+def test_numbers_of_edits_that_do_several_things(tiny_data: Path, tiny_tokenizers: Tokenizers) -> None:
+    """A person's own edits may: what stays keeps its number, what comes takes those that are gone, then the next."""
+    scene = next(scene for scene in ClevrFolder(tiny_data).scenes() if len(scene.objects) >= 3)
+    first, second, third = scene.objects[:3]
+    source = Scene(objects=(first, second, third))
+    new = [dataclasses.replace(first, location=(0.123 * n, 0.0, 0.7)) for n in range(1, 9)]
+    for objects, order, expected in (
+        ((first, second, third, *new[:7]), [0, 1, 2], tuple(range(1, 11))),
+        ((new[0], third), [0, 1, 2], (1, 3)),
+        ((second, new[0], new[1], new[2]), [2, 0, 1], (1, 2, 3, 4)),
+        ((), [0, 1, 2], ()),
+    ):
+        edited = number_edit(source, Scene(objects=objects), order)
+        assert edited.numbers == expected
+        assert sorted(map(repr, edited.scene.objects)) == sorted(map(repr, objects))
+        for item, number in zip(edited.scene.objects, edited.numbers, strict=True):
+            if item in source.objects:
+                assert source.objects[order[number - 1]] is item
+        tiny_tokenizers.sequences.scenes.tokenize(edited)

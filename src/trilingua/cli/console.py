@@ -40,7 +40,7 @@ def file_to_write(path: Path) -> Path:
         InputError: it is a folder, or a folder on the way is a file or may not be written to.
     """
     if path.is_dir():
-        raise InputError(f"{path}: is a folder; choose a file for --out")
+        raise InputError(f"{path}: is a folder; choose another file to write")
     _require_writable(path.parent, path)
     return path
 

@@ -25,7 +25,7 @@ VERBS = {
     "evaluate": "a model's figures on a data directory",
     "calibrate": "honest scores: a data directory that nobody trained on to a run's score map",
     "score": "figures of scenes that are already on disk",
-    "export": "a run to a plain Llama checkpoint for `transformers`",
+    "export": "a run to a plain Llama checkpoint for `transformers`, or to a slim run",
     "info": "parameters, vocabulary, lengths and memory of a run or preset",
 }
 """Every verb, and what it turns into what. Verb `x` is the function `x` of the module `trilingua.cli.x`."""

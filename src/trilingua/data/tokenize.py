@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,8 @@ _SEGMENTS: dict[str, Segment] = {
 def number_edit(source: Scene, target: Scene, order: list[int]) -> NumberedScene:
     """Return the target, each object with the number of the source's object that it comes from.
 
-    A moved object takes the number of the only one that is gone; a new one the first that the source does not have.
-    So an edited scene is the given one with few tokens changed.
+    An object that comes from none, since it was moved or is new, takes a number that is gone, or the next after the
+    source's. So an edited scene is the given one with few tokens changed.
 
     Args:
         source: the scene before the edit.
@@ -37,9 +38,8 @@ def number_edit(source: Scene, target: Scene, order: list[int]) -> NumberedScene
     """
     numbers = {source.objects[index].location[:2]: rank + 1 for rank, index in enumerate(order)}
     kept = {item.location[:2] for item in target.objects}
-    gone = [number for place, number in numbers.items() if place not in kept]
-    other = gone[0] if len(gone) == 1 and len(source.objects) == len(target.objects) else len(order) + 1
-    found = sorted((numbers.get(item.location[:2], other), index) for index, item in enumerate(target.objects))
+    free = chain((number for place, number in numbers.items() if place not in kept), count(len(order) + 1))
+    found = sorted((numbers.get(item.location[:2]) or next(free), index) for index, item in enumerate(target.objects))
     objects = tuple(target.objects[index] for _, index in found)
     return NumberedScene(target.replace(objects=objects), tuple(number for number, _ in found))
 

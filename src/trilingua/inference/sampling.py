@@ -14,7 +14,7 @@ class Sampling:
     """How an id is chosen."""
 
     temperature: float = 0.0
-    """0 takes the likeliest id, else logits are divided by it."""
+    """0 takes the likeliest id (of `OrderedIds` the mean), else logits are divided by it."""
     top_k: int | None = None
     """Draw from so many of the likeliest ids; None for all."""
     top_p: float | None = None

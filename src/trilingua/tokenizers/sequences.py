@@ -158,9 +158,10 @@ class SequenceTokenizer:
         }
         self.output_id = marker("[OUTPUT-START]")
         self.places = self._places(schema)
-        """Position of each id that opens a segment, as `count_positions` takes them: every kind has a room of its
-        own, so that a scene and its edited twin stand at the same positions, token by token. The rooms are as
-        wide as need be, in an order by which recognition counts from 0 without a gap."""
+        """Position of each id that opens a segment or an object, as `count_positions` takes them: every kind of segment
+        has a room of its own, and every object in a scene's, so that a scene and its edited twin stand at the same
+        positions, object by object. The rooms are as wide as need be, in an order by which recognition counts from 0
+        without a gap."""
 
     def segment(self, segment: Segment, value: Any) -> list[int]:
         """Return the ids of one segment, borders included.

@@ -238,7 +238,7 @@ def write_tokenizer_files(
 def write_slim_run(run: Path, tokenizers: Tokenizers, config: KyvoConfig, decoder: Decoder) -> None:
     """Write a run directory that holds what loading needs and no more, in half precision: the form to ship.
 
-    Paths of the training data are left out, the state of training and the probe too.
+    Paths of the training data are left out, the state of training and the probes too.
 
     Args:
         run: the folder; it is made.

@@ -180,7 +180,7 @@ def kyvo_tiny_tokenizers() -> TokenizersConfig:
 
 @preset("kyvo-tiny")
 def kyvo_tiny() -> KyvoConfig:
-    """Minutes on two cores: every part at the size that tests use; its scenes are valid, not right."""
+    """Seconds on two cores: every part at the size that tests use; its scenes are valid, not right."""
     return KyvoConfig(
         decoder=DecoderConfig(
             num_text=1, dim=64, num_layers=2, num_heads=1, num_kv_heads=1, head_dim=64, hidden_dim=128

@@ -1,4 +1,4 @@
-"""A quick look at a decoder while it trains: held-out shards, from codes, with pictures."""
+"""A quick look at a decoder while it trains: held-out shards, read as they are trained on, with pictures."""
 
 from collections.abc import Callable
 from pathlib import Path
