@@ -5,8 +5,11 @@ import pytest
 
 import trilingua
 from trilingua.core.random import make_generator
+from trilingua.data.clevr.instructions import generate_instructions
 from trilingua.data.clevr.placement import sample_scene
+from trilingua.data.clevr.questions import generate_questions
 from trilingua.data.renderers.builtin import BuiltinRenderer
+from trilingua.metrics.scene_match import score_scenes
 
 NUM_SCENES = 6
 
@@ -34,14 +37,52 @@ def test_no_path_of_the_training_data_is_shipped():
     assert '"tokenizers": ""' in text
 
 
-def test_it_finds_as_many_objects_as_there_are(model, fresh):
-    found = model.recognize([picture for _, picture in fresh])
+@pytest.fixture(scope="module")
+def found(model, fresh):
+    return model.recognize([picture for _, picture in fresh])
+
+
+def test_it_finds_as_many_objects_as_there_are(found, fresh):
     wrong = [abs(len(scene.objects) - len(truth.objects)) for scene, (truth, _) in zip(found, fresh, strict=True)]
     # A model that had not looked would be off by two on average.
     assert np.mean(wrong) < 1
 
 
+def test_it_says_what_they_are_and_where(found, fresh):
+    truth = [scene for scene, _ in fresh]
+    figures = score_scenes(found, truth)
+    assert figures["jaccard"] > 0.3
+    assert figures["jaccard"] > 5 * score_scenes(found, truth[1:] + truth[:1])["jaccard"]  # as for other pictures
+    assert figures["attribute_accuracy"]["all"] > 0.9
+    assert figures["location_error"] < 0.16
+
+
 def test_what_it_draws_looks_like_the_scene(model, fresh):
-    scene, picture = fresh[0]
-    drawn = np.asarray(model.render(scene).resize((320, 240)), dtype=np.float64)
-    assert np.abs(drawn - picture).mean() < np.abs(drawn.mean() - picture).mean()
+    truth = [scene for scene, _ in fresh]
+    drawn = [np.asarray(picture.resize((320, 240)), dtype=np.float64) for picture in model.render(truth)]
+    distances = np.array([[np.abs(one - picture).mean() for _, picture in fresh] for one in drawn])
+    # Each drawing is nearest to its own scene's picture, most of them at least.
+    assert (distances.argmin(1) == np.arange(len(fresh))).mean() > 0.6
+
+
+def test_it_removes_what_it_is_told_to_and_nothing_else(model, fresh):
+    right = 0
+    for index, (scene, picture) in enumerate(fresh):
+        wanted = [
+            item for item in generate_instructions(scene, make_generator(2_000, "edits", index), 12)
+            if item.type == "removal"
+        ][:1]  # fmt: skip
+        for item in wanted:
+            _, edited = model.edit(picture, scene, item.instruction)
+            right += score_scenes([edited], [item.target_scene])["jaccard_at"]["0.25"] > 0.99
+    assert right >= NUM_SCENES // 3
+
+
+def test_programs_answer_most_questions(model, fresh):
+    right = []
+    for index, (scene, picture) in enumerate(fresh):
+        asked = generate_questions(scene, make_generator(2_000, "questions", index), 4)
+        texts = [item["question"] for item in asked]
+        answers = model.ask([picture] * len(asked), texts, scene=[scene] * len(asked), by_program=True)
+        right += [answer == item["answer"] for answer, item in zip(answers, asked, strict=True)]
+    assert np.mean(right) > 0.8
