@@ -15,7 +15,9 @@ from trilingua.core.config import from_json
 from trilingua.core.errors import ConfigError
 from trilingua.data.loaders import KyvoBatch, LoaderConfig, PackedStream, SequenceBuilder
 from trilingua.data.packing import IGNORED, pack
+from trilingua.data.referents import NUM_REFERENTS
 from trilingua.data.shards import Shards, write_shard
+from trilingua.scenes.schema import CLEVR
 from trilingua.tokenizers.sequences import TASKS
 
 SEQUENCES = make_sequences()
@@ -122,7 +124,7 @@ def test_a_share_of_the_scenes_leaves_the_picture_out() -> None:
     start = SEQUENCES.borders["image"][0]
     blind = 0
     for _ in range(COUNT):
-        tree = builder.tree(record, generator)
+        tree, _ = builder.tree(record, generator)
         if (tree.ids[1:2] != start).all():
             blind += 1
             # [BEGIN], the scene, then two questions: one with an answer and a program, one with an answer.
@@ -133,7 +135,7 @@ def test_a_share_of_the_scenes_leaves_the_picture_out() -> None:
 
 def test_no_more_is_drawn_than_a_scene_has() -> None:
     record = random_record(np.random.default_rng(3), SEQUENCES, questions=2, edits=1, undrawn=1)
-    tree = builder_of({"qa": 7.0, "editing": 7.0}).tree(record, np.random.default_rng(0))
+    tree = builder_of({"qa": 7.0, "editing": 7.0}).tree(record, np.random.default_rng(0))[0]
     wanted = [*(item.answer for item in record.questions), record.edits[0].edited_scene]
     length = sum(len(ids) for ids in wanted) + 2  # an edit without a picture stops before the end
     assert (tree.labels != IGNORED).sum() == length
@@ -227,6 +229,9 @@ def test_a_batch_asks_no_probe_about_pictures_that_it_lacks(shards: Shards) -> N
     assert batch.drawn.tokens.shape[0] > 0
     unread = next(PackedStream(shards, builder_of({"recognition": 1.0}), seed=0))
     assert unread.drawn.tokens.shape == (0, CODES)
+    assert unread.referents.tokens.shape == (0,)
+    assert unread.referents.objects.shape == (0, CLEVR.max_objects)
+    assert unread.referents.members.shape == (0, NUM_REFERENTS, CLEVR.max_objects)
 
 
 @pytest.mark.parametrize(

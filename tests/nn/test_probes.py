@@ -1,11 +1,11 @@
-"""The dense probe: its loss by hand, and what is unknown."""
+"""The probes: their losses by hand, and what is unknown."""
 
 import math
 
 import pytest
 import torch
 
-from trilingua.nn.probes import DenseProbe
+from trilingua.nn.probes import DenseProbe, PointerProbe
 
 NAN = float("nan")
 
@@ -51,3 +51,35 @@ def test_what_is_known_nowhere_counts_nothing(probe):
     loss.backward()
     assert features.grad.isfinite().all()
     assert (features.grad[..., 2:] == 0).all()
+
+
+@pytest.fixture
+def pointer() -> PointerProbe:
+    """Two sets in one dimension; the products are those of the features' signs."""
+    probe = PointerProbe(1, 2, width=1)
+    with torch.no_grad():
+        probe.pointer.weight.copy_(torch.tensor([[1.0], [-2.0]]))
+        probe.pointed.weight.fill_(1.0)
+        probe.pointer.bias.zero_()
+        probe.pointed.bias.zero_()
+    return probe
+
+
+def test_pointing_by_hand(pointer):
+    pointers = torch.tensor([[3.0], [-5.0]])  # normalised: 1 and -1
+    objects = torch.tensor([[[2.0], [-2.0]], [[7.0], [9.0]]])
+    members = torch.tensor([[[1, 1], [0, 1]], [[0, -1], [-1, -1]]])
+    loss, metrics = pointer.loss(pointers, objects, members)
+    softplus = [math.log(1 + math.exp(x)) for x in (-1, 1, -2, -2, -1)]
+    assert loss.item() == pytest.approx(sum(softplus) / 5, rel=1e-4)
+    # The first set wants both objects and gets one, the second is right, the third is right, the last is not asked.
+    assert metrics == {"set_accuracy": pytest.approx(2 / 3)}
+
+
+def test_pointing_where_nothing_is_known_counts_nothing(pointer):
+    for texts in (0, 3):
+        pointers, objects = torch.randn(texts, 1, requires_grad=True), torch.randn(texts, 4, 1)
+        loss, metrics = pointer.loss(pointers, objects, torch.full((texts, 2, 4), -1))
+        assert loss.item() == 0 and metrics == {"set_accuracy": 0.0}
+        loss.backward()
+        assert (pointers.grad == 0).all()

@@ -44,3 +44,34 @@ def probe_loss(probe, states, classes, values):
         if truth[column] == truth[column]
     ]
     return total + (sum(errors) / len(errors) if errors else 0.0)
+
+
+def texts_of(sequences, records, vocabulary):
+    """Return (row, place, places, referents) for each row that replies to a text that is about objects.
+
+    The place is that of the output marker, the places are those that close the objects of the given scene.
+    """
+    found = []
+    for row, (ids, record) in enumerate(zip(sequences, records, strict=True)):
+        place = ids.index(vocabulary.marker("[OUTPUT-START]"))
+        reply = ids[place + 1] if place + 1 < len(ids) else None
+        for item in (*record.questions, *record.edits):
+            text = list(getattr(item, "question", None) or item.instruction)
+            if ids[place - len(text) : place] == text and reply != vocabulary.marker("[PROGRAM-START]"):
+                closing = [at for at in range(place) if ids[at] == vocabulary.marker("[OBJECT-END]")]
+                found.append((row, place, closing, item.referents))
+                break
+    return [text for text in found if set(text[3]) != {-1}]
+
+
+def pointing_loss(probe, pointers, objects, referents):
+    """Return the mean over known sets and objects of the negative log likelihood of being in it or not."""
+    losses = []
+    for state, others, sets in zip(pointers, objects, referents, strict=True):
+        asking = probe.pointer(probe.norm(state)).reshape(len(sets), -1)
+        for query, members in zip(asking, sets, strict=True):
+            for number, other in enumerate(others if members >= 0 else []):
+                logit = query @ probe.pointed(probe.norm(other)) / len(query) ** 0.5
+                inside = bool(members & (1 << number))
+                losses.append(-torch.nn.functional.logsigmoid(logit if inside else -logit))
+    return sum(losses) / len(losses)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from trilingua.data.referents import NUM_REFERENTS
 from trilingua.data.shards import EditRecord, QuestionRecord, SceneRecord
 from trilingua.scenes.schema import CLEVR
 from trilingua.tokenizers.sequences import SequenceTokenizer
@@ -45,7 +46,12 @@ def random_record(generator, sequences, *, questions=3, edits=2, undrawn=0.5):
         cell_classes=classes,
         cell_values=values,
         questions=tuple(
-            QuestionRecord(question=framed("text"), answer=framed("text"), program=framed("program"))
+            QuestionRecord(
+                question=framed("text"),
+                answer=framed("text"),
+                program=framed("program"),
+                referents=tuple(generator.integers(-1, 4, NUM_REFERENTS).tolist()),
+            )
             for _ in range(questions)
         ),
         edits=tuple(
@@ -53,6 +59,7 @@ def random_record(generator, sequences, *, questions=3, edits=2, undrawn=0.5):
                 instruction=framed("text"),
                 edited_scene=framed("scene"),
                 edited_image=() if generator.random() < undrawn else tuple(codes().tolist()),
+                referents=tuple(generator.integers(-1, 4, NUM_REFERENTS).tolist()),
             )
             for _ in range(edits)
         ),

@@ -11,7 +11,7 @@ def batches_of(shards, builder, *, seed, count):
         while True:
             epoch, place = number // len(shards), number % len(shards)
             order = make_generator(seed, "order", epoch).permutation(len(shards))
-            tree = builder.tree(shards[int(order[place])], make_generator(seed, "sequences", number))
+            tree, _ = builder.tree(shards[int(order[place])], make_generator(seed, "sequences", number))
             room = [builder.config.row_length - sum(len(other.ids) for _, other in row) for row in rows]
             fitting = sorted((left, row) for row, left in enumerate(room) if left >= len(tree.ids))
             if not fitting:

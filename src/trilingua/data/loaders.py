@@ -4,19 +4,20 @@ An endless stream that is a pure function of its seed and position: stopped anyw
 with the same batches. Knows no model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Int8
+from jaxtyping import Bool, Float, Int, Int8, Int64
 from torch import Tensor
 
 from trilingua.core.errors import ConfigError
 from trilingua.core.random import make_generator
 from trilingua.data.packing import PackedBatch, TrainingSequence, Tree, merge, pack
+from trilingua.data.referents import NUM_REFERENTS, UNKNOWN, UNKNOWN_REFERENTS, Referents
 from trilingua.data.shards import Ids, SceneRecord, Shards
 from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, Task, centre_out_order
 
@@ -76,8 +77,19 @@ class Cells(NamedTuple):
     """As in `CellTargets`."""
 
 
+class Pointers(NamedTuple):
+    """The texts of a batch that are about objects of a given scene: where both are, and which objects they are."""
+
+    tokens: Int[Tensor, " text"]
+    """Index, among the flattened tokens of the batch, of the one that the reply to the text is predicted to follow."""
+    objects: Int[Tensor, "text object"]
+    """Indices of the tokens that close the scene's objects, by their numbers; 0 where there is none."""
+    members: Int8[Tensor, "text set object"]
+    """Whether each set of the text's referents holds the object; -1 where that is unknown or there is none."""
+
+
 class KyvoBatch(NamedTuple):
-    """Packed rows and what is known of the cells of their pictures."""
+    """Packed rows and what is known of their pictures and texts."""
 
     packed: PackedBatch
     given: Cells
@@ -88,6 +100,8 @@ class KyvoBatch(NamedTuple):
     """Of the given pictures, as in `SeenImages`."""
     drawn: Cells
     """Of the pictures that are drawn of a scene; a cell's token is the one that its code is predicted to follow."""
+    referents: Pointers
+    """Of the questions that are answered and the instructions that are followed."""
 
 
 class SequenceBuilder:
@@ -164,8 +178,8 @@ class SequenceBuilder:
             return tuple(self.sequences.segment(segment, codes))
         return record.scene if segment.name == "scene" else tuple(pieces[segment.name])
 
-    def tree(self, record: SceneRecord, generator: np.random.Generator) -> Tree:
-        """Draw a scene's sequences by the mix and merge them."""
+    def tree(self, record: SceneRecord, generator: np.random.Generator) -> tuple[Tree, tuple[Referents, ...]]:
+        """Draw a scene's sequences by the mix and merge them; with what the text of each sequence is about."""
         blind = bool(self.config.blind_share) and generator.random() < self.config.blind_share
         mix = self.config.blind_mix if blind else self.config.mix
 
@@ -174,15 +188,19 @@ class SequenceBuilder:
             return min(available, int(wanted) + (generator.random() < wanted % 1))
 
         sequences = []
+        referents = []
         for name in ("recognition", "rendering"):
             if count(name, 1):
                 sequences.append(self.build(TASKS[name], record, {}, blind=blind))
+                referents.append(UNKNOWN_REFERENTS)
         order = generator.permutation(len(record.questions))
         for name in ("qa", "program"):
             for index in order[: count(name, len(order))]:
                 question = record.questions[index]
                 pieces = {"question": question.question, "answer": question.answer, "program": question.program}
                 sequences.append(self.build(TASKS[name], record, pieces, blind=blind))
+                # A program is written without looking at the scene.
+                referents.append(UNKNOWN_REFERENTS if name == "program" else question.referents)
         edits = generator.permutation(len(record.edits))
         for index in edits[: count("editing", len(edits))]:
             edit = record.edits[index]
@@ -194,7 +212,8 @@ class SequenceBuilder:
             drawn = edit.edited_image and generator.random() < self.config.edited_image_share
             stop = None if drawn else "edited_scene"
             sequences.append(self.build(TASKS["editing"], record, pieces, last_segment=stop, blind=blind))
-        return merge(sequences, self.sequences.places)
+            referents.append(edit.referents)
+        return merge(sequences, self.sequences.places), tuple(referents)
 
 
 _MOST_EMPTY = 1000
@@ -224,6 +243,7 @@ class PackedStream:
         positions = builder.sequences.code_positions
         # From the opening, one token before the segment, to the token before each cell's code.
         self._drawn_after = [positions[written] for written in np.argsort(centre_out_order(len(positions)))]
+        self._object_end = builder.sequences.vocabulary.marker("[OBJECT-END]")
         self._next_scene = 0
         self._order = (-1, np.zeros(0, np.int64))
         self._pool = ThreadPoolExecutor(1)
@@ -248,12 +268,12 @@ class PackedStream:
         self._next_scene = int(state["next_scene"])
         self._ahead = None
 
-    def _tree(self, number: int) -> tuple[SceneRecord, Tree]:
+    def _tree(self, number: int) -> tuple[SceneRecord, Tree, tuple[Referents, ...]]:
         epoch, place = divmod(number, self._num_scenes)
         if self._order[0] != epoch:
             self._order = (epoch, make_generator(self._seed, "order", epoch).permutation(self._num_scenes))
         record = self._shards[int(self._order[1][place])]
-        return record, self._builder.tree(record, make_generator(self._seed, "sequences", number))
+        return record, *self._builder.tree(record, make_generator(self._seed, "sequences", number))
 
     def _build(self, first: int) -> tuple[KyvoBatch, int]:
         """Take scenes in order, each into the fullest row with room for it, until one fits nowhere.
@@ -266,9 +286,10 @@ class PackedStream:
         given: list[tuple[int, SceneRecord]] = []
         drawn: list[tuple[int, SceneRecord]] = []
         by_vectors: list[bool] = []
+        pointed: list[tuple[int, Int64[np.ndarray, " object"], Referents]] = []
         number = first
         while True:
-            record, tree = self._tree(number)
+            record, tree, referents = self._tree(number)
             if len(tree.ids) > config.row_length:
                 raise ConfigError(
                     f"row_length: {config.row_length} holds no scene of {len(tree.ids)} tokens; "
@@ -288,6 +309,7 @@ class PackedStream:
                 by_vectors.append(chance >= config.code_share)
             if painted is not None:
                 drawn.append((start + painted, record))
+            pointed += self._pointed(record, tree, referents, start)
             rows[row].append(tree)
             used[row] += len(tree.ids)
             number += 1
@@ -300,6 +322,7 @@ class PackedStream:
             torch.tensor(by_vectors, dtype=torch.bool),
             torch.from_numpy(vectors.astype(np.float32)),
             _cells(drawn, self._drawn_after, record),
+            self._pointers(pointed),
         )
         return batch, number
 
@@ -314,6 +337,30 @@ class PackedStream:
             elif tree.ids[start] == output_id and tree.ids[start + 1] == start_id:
                 drawn = start
         return given, drawn
+
+
+    def _pointed(
+        self, record: SceneRecord, tree: Tree, referents: Sequence[Referents], start: int
+    ) -> Iterator[tuple[int, Int64[np.ndarray, " object"], Referents]]:
+        """Yield, for each sequence whose text is about something, where its reply opens and the scene's objects close."""
+        closings = np.flatnonzero(np.array(record.scene) == self._object_end)
+        for leaf, known in zip(tree.leaves, referents, strict=True):
+            if known != UNKNOWN_REFERENTS:
+                # The text comes right after the scene, which a tree may hold twice: with and without a picture.
+                scene = tree.starts[tree.parents[tree.parents[leaf]]]
+                yield start + tree.starts[leaf], start + scene + closings, known
+
+    def _pointers(self, found: Sequence[tuple[int, Int64[np.ndarray, " object"], Referents]]) -> Pointers:
+        most = self._builder.sequences.scenes.schema.max_objects
+        objects = np.zeros((len(found), most), np.int64)
+        members = np.full((len(found), NUM_REFERENTS, most), -1, np.int8)
+        for text, (_, closings, referents) in enumerate(found):
+            count = len(closings)
+            objects[text, :count] = closings
+            sets = np.array(referents)[:, None]
+            members[text, :, :count] = np.where(sets == UNKNOWN, -1, sets >> np.arange(count) & 1)
+        tokens = torch.tensor([token for token, _, _ in found], dtype=torch.int64)
+        return Pointers(tokens, torch.from_numpy(objects), torch.from_numpy(members))
 
 
 def _cells(pictures: Sequence[tuple[int, SceneRecord]], offsets: Sequence[int], like: SceneRecord) -> Cells:

@@ -51,6 +51,8 @@ class Tree(NamedTuple):
     weights: Float32[np.ndarray, " seq"]
     starts: tuple[int, ...]
     """Where each node's tokens start."""
+    leaves: tuple[int, ...]
+    """The node of each sequence's opening and prediction, in the order of the sequences."""
 
 
 def merge(sequences: Iterable[TrainingSequence], places: Mapping[int, int] = MappingProxyType({})) -> Tree:
@@ -67,6 +69,7 @@ def merge(sequences: Iterable[TrainingSequence], places: Mapping[int, int] = Map
     weights: list[float] = []
     parents: list[int] = []
     starts: list[int] = []
+    leaves: list[int] = []
     lasts: list[int] = []
     known: dict[tuple[int, tuple[int, ...]], int] = {}
 
@@ -92,12 +95,20 @@ def merge(sequences: Iterable[TrainingSequence], places: Mapping[int, int] = Map
             parent = known[parent, piece]
         # The last predicted id is only a label: nothing follows it.
         leaf = add(parent, (*sequence.opening, *sequence.predicted[:-1]))
+        leaves.append(leaf)
         first = starts[leaf] + len(sequence.opening) - 1
         labels[first : first + len(sequence.predicted)] = sequence.predicted
         weights[first : first + len(sequence.predicted)] = sequence.weights
     as_int = [np.asarray(values, dtype=np.int64) for values in (ids, positions, node, labels)]
     return Tree(
-        as_int[0], as_int[1], as_int[2], tuple(parents), as_int[3], np.asarray(weights, np.float32), tuple(starts)
+        as_int[0],
+        as_int[1],
+        as_int[2],
+        tuple(parents),
+        as_int[3],
+        np.asarray(weights, np.float32),
+        tuple(starts),
+        tuple(leaves),
     )
 
 

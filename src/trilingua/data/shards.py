@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float16, Int8, UInt16
+from jaxtyping import Float16, Int8, Int32, UInt16
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from trilingua.core.errors import InputError, VocabularyError
 from trilingua.core.io import atomic_path, existing_folder
+from trilingua.data.referents import NUM_REFERENTS, UNKNOWN_REFERENTS, Referents
 from trilingua.tokenizers.vocabulary import Vocabulary
 
 Ids = tuple[int, ...]
@@ -27,6 +28,8 @@ class QuestionRecord:
     question: Ids
     answer: Ids
     program: Ids
+    referents: Referents = UNKNOWN_REFERENTS
+    """The objects of the scene that it asks of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,8 @@ class EditRecord:
     edited_scene: Ids
     edited_image: Ids = ()
     """Codes in raster order; empty where the target was not drawn."""
+    referents: Referents = UNKNOWN_REFERENTS
+    """The object of the scene that it changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +66,7 @@ _OF_QUESTIONS = ("question", "answer", "program")
 _OF_EDITS = ("instruction", "edited_scene", "edited_image")
 _ARRAYS = frozenset(
     {"image", "vectors", "cell_classes", "cell_values", "num_questions", "num_edits"}
+    | {"question_referents", "edit_referents"}
     | {f"{name}.{part}" for name in ("scene", *_OF_QUESTIONS, *_OF_EDITS) for part in ("ids", "offsets")}
 )
 """What a shard holds."""
@@ -87,6 +93,8 @@ def write_shard(
         "cell_values": np.stack([record.cell_values for record in records]),
         "num_questions": np.array([len(record.questions) for record in records], np.int32),
         "num_edits": np.array([len(record.edits) for record in records], np.int32),
+        "question_referents": _referents(questions),
+        "edit_referents": _referents(edits),
     }
     lists = {
         "scene": [record.scene for record in records],
@@ -147,7 +155,12 @@ class Shards:
             cell_classes=shard["cell_classes"][row],
             cell_values=shard["cell_values"][row],
             questions=tuple(
-                QuestionRecord(question=ids("question", i), answer=ids("answer", i), program=ids("program", i))
+                QuestionRecord(
+                    question=ids("question", i),
+                    answer=ids("answer", i),
+                    program=ids("program", i),
+                    referents=tuple(shard["question_referents"][i].tolist()),
+                )
                 for i in range(first_question, first_question + shard["num_questions"][row])
             ),
             edits=tuple(
@@ -155,10 +168,15 @@ class Shards:
                     instruction=ids("instruction", i),
                     edited_scene=ids("edited_scene", i),
                     edited_image=ids("edited_image", i),
+                    referents=tuple(shard["edit_referents"][i].tolist()),
                 )
                 for i in range(first_edit, first_edit + shard["num_edits"][row])
             ),
         )
+
+
+def _referents(items: Sequence[QuestionRecord] | Sequence[EditRecord]) -> Int32[np.ndarray, "item set"]:
+    return np.array([item.referents for item in items], np.int32).reshape(-1, NUM_REFERENTS)
 
 
 def _read(path: Path, vocabulary: Vocabulary, image_tokenizer: str | None) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from trilingua.core.errors import InputError
 from trilingua.core.io import read_json, write_json
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, Instruction, Question, cell_objects
+from trilingua.data.referents import edit_referents, question_referents
 from trilingua.data.shards import EditRecord, QuestionRecord, SceneRecord, write_shard
 from trilingua.scenes.program_text import program_to_text
 from trilingua.scenes.scene import Scene
@@ -136,6 +137,7 @@ def _records(
     vectors = dict(zip(names, seen.vectors.numpy().astype(np.float16), strict=True))
     codes = dict(zip(names, seen.codes.numpy().astype(np.uint16), strict=True))
     for scene, name in zip(scenes, own, strict=True):
+        order = canonical_order(scene, schema)
         targets = cell_targets(scene, cell_objects(index_map(scene), grid=images.config.grid_size), schema)
         yield SceneRecord(
             image=codes[name],
@@ -148,6 +150,7 @@ def _records(
                     question=tuple(sequences.segment(_SEGMENTS["question"], item.question)),
                     answer=tuple(sequences.segment(_SEGMENTS["answer"], item.answer)),
                     program=tuple(sequences.segment(_SEGMENTS["program"], program_to_text(item.program))),
+                    referents=question_referents(item.program, scene, order),
                 )
                 for item in questions[name]
                 if item.answer is not None and item.program is not None
@@ -158,12 +161,11 @@ def _records(
                     edited_scene=tuple(
                         sequences.segment(
                             _SEGMENTS["edited_scene"],
-                            number_edit(
-                                item.source_scene, item.target_scene, canonical_order(item.source_scene, schema)
-                            ),
+                            number_edit(item.source_scene, item.target_scene, order),
                         )
                     ),
                     edited_image=tuple(codes[drawn].tolist()) if (drawn := item.target_image_filename) else (),
+                    referents=edit_referents(item.source_scene, item.target_scene, order),
                 )
                 for item in instructions[name]
             ),

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from trilingua.nn.norms import RMSNorm
+
 
 class DenseProbe(nn.Module):
     """One linear layer to the logits of several categories and to several real values.
@@ -61,3 +63,48 @@ class DenseProbe(nn.Module):
             "value_error": float(error.detach()),
         }
         return total + error, metrics
+
+
+class PointerProbe(nn.Module):
+    """Products of one state with several others, which tell which of these belong to each of some sets.
+
+    Args:
+        dim: width of the features.
+        num_sets: how many sets are pointed at.
+        width: of the products.
+    """
+
+    def __init__(self, dim: int, num_sets: int, width: int = 64) -> None:
+        super().__init__()
+        self.num_sets = num_sets
+        self.norm = RMSNorm(dim, eps=1e-5)
+        self.pointer = nn.Linear(dim, num_sets * width)
+        self.pointed = nn.Linear(dim, width)
+
+    def loss(
+        self,
+        pointers: Float[Tensor, "text dim"],
+        pointed: Float[Tensor, "text object dim"],
+        members: Int[Tensor, "text set object"],
+    ) -> tuple[Float[Tensor, ""], dict[str, float]]:
+        """Return the probe's loss and how well it points.
+
+        Args:
+            pointers: the state that points, of each text.
+            pointed: the states of the objects that it may point at.
+            members: whether each set holds each object; -1 where that is unknown or there is no such object.
+
+        Returns:
+            The mean binary cross-entropy over what is known, 0 where nothing is; and the metric `set_accuracy`, the
+            share of the sets that are right as a whole.
+        """
+        asking = self.pointer(self.norm(pointers)).unflatten(-1, (self.num_sets, -1))
+        offered = self.pointed(self.norm(pointed))
+        logits = torch.einsum("tsw,tow->tso", asking, offered).float() * offered.shape[-1] ** -0.5
+        known = members >= 0
+        truth = (members == 1).float()
+        losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * known
+        total = losses.sum() / known.sum().clamp_min(1)
+        asked = known.any(dim=-1)
+        right = ((logits > 0) == (members == 1)) | ~known
+        return total, {"set_accuracy": float(right.all(dim=-1)[asked].float().mean()) if asked.any() else 0.0}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from tests.oracles.packing import placed, separate_loss, unpacked
-from tests.oracles.probing import cells_of, probe_loss
+from tests.oracles.probing import cells_of, pointing_loss, probe_loss, texts_of
 
 from trilingua.core.config import replace_dotted
 from trilingua.core.errors import ConfigError
@@ -65,9 +65,15 @@ def test_loss_and_gradients_equal_separate_sequences(
     drawn: Drawn, tiny_tokenizers: Tokenizers, sigma: float, probe_weight: float
 ) -> None:
     batch, sequences, records = drawn
-    weights = {"given": probe_weight, "drawn": probe_weight / 2}
+    weights = {"given": probe_weight, "drawn": probe_weight / 2, "referents": probe_weight / 3}
     config = replace_dotted(
-        CONFIG, {"number_sigma": sigma, "probe_weight": weights["given"], "drawn_probe_weight": weights["drawn"]}
+        CONFIG,
+        {
+            "number_sigma": sigma,
+            "probe_weight": weights["given"],
+            "drawn_probe_weight": weights["drawn"],
+            "referent_probe_weight": weights["referents"],
+        },
     )
     task = make_task(tiny_tokenizers, config)
     decoder, numbers = task.model.decoder, tiny_tokenizers.vocabulary.span("numbers")
@@ -85,8 +91,20 @@ def test_loss_and_gradients_equal_separate_sequences(
             handle.remove()
         return states[row]
 
-    assert set(task.model.probes) == ({"given", "drawn"} if probe_weight else set())
-    for name, probe in task.model.probes.items():
+    assert set(task.model.probes) == (set(weights) if probe_weight else set())
+    if probe_weight:
+        probe = task.model.probes["referents"]
+        texts = texts_of(rows, records, tiny_tokenizers.vocabulary)
+        assert len(texts) == len(batch.referents.tokens) > 0
+        asked = pointing_loss(
+            probe,
+            [state(row)[place] for row, place, _, _ in texts],
+            [[state(row)[place] for place in closing] for row, _, closing, _ in texts],
+            [referents for *_, referents in texts],
+        )
+        torch.testing.assert_close(metrics["probe_referents"], asked.detach(), rtol=1e-4, atol=1e-5)
+        expected = expected + weights["referents"] * asked
+    for name, probe in [pair for pair in task.model.probes.items() if pair[0] != "referents"]:
         order = centre_out_order(len(records[0].image)) if name == "drawn" else None
         cells = cells_of(rows, records, tiny_tokenizers.vocabulary, order)
         assert len(cells) == getattr(batch, name).tokens.numel() > 0
@@ -135,6 +153,7 @@ def test_counts_and_metrics_are_those_of_the_sequences(drawn: Drawn, tiny_tokeni
     _, metrics = task.loss(batch)
     assert {name for name in metrics if name.startswith("loss_")} == {f"loss_{kind}" for kind in kinds}
     probes = {f"probe_{name}{what}" for name in ("given", "drawn") for what in ("", "_class_accuracy", "_value_error")}
+    probes |= {"probe_referents", "probe_referents_set_accuracy"}
     assert set(metrics) >= {"tokens", *probes}
     assert task.evaluate(0, Path()) == {}
 

@@ -84,6 +84,9 @@ class KyvoConfig:
     """Weight of the probe that asks the decoder's states what each cell of a given picture shows."""
     drawn_probe_weight: float = 0.2
     """Weight of the probe that asks what each cell of a picture will show whose code is about to be written."""
+    referent_probe_weight: float = 0.5
+    """Weight of the probe that asks the state about to answer a question or follow an instruction which objects it is
+    about."""
     probe_layer: int = 3
     """The layer after which the probes ask, from 1; the layers above read what they taught."""
     held_out: int = 64
@@ -96,7 +99,7 @@ class KyvoConfig:
     """How the decoder is trained."""
 
     def __post_init__(self) -> None:
-        for name in ("number_sigma", "probe_weight", "drawn_probe_weight", "held_out"):
+        for name in ("number_sigma", "probe_weight", "drawn_probe_weight", "referent_probe_weight", "held_out"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected 0 or more")
 
@@ -234,6 +237,7 @@ def kyvo_paper() -> KyvoConfig:
         number_sigma=0.0,
         probe_weight=0.0,
         drawn_probe_weight=0.0,
+        referent_probe_weight=0.0,
         probe_layer=8,
         trainer=TrainerConfig(
             max_steps=37_500,

@@ -1,7 +1,7 @@
 """Training of the decoder: the loss of a packed batch, and how the model does on held-out scenes.
 
 Source: Kyvo, section 3.2. Differs: one model for all tasks; probes on the states of given pictures and of those that
-are about to be drawn.
+are about to be drawn, and one for the objects that a text is about.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from trilingua.core.config import to_json
 from trilingua.core.errors import ConfigError
 from trilingua.data.cells import NUM_CELL_VALUES, num_cell_classes
-from trilingua.data.loaders import Cells, KyvoBatch
+from trilingua.data.loaders import Cells, KyvoBatch, Pointers
 from trilingua.data.packing import IGNORED
+from trilingua.data.referents import NUM_REFERENTS
 from trilingua.models.decoder import Decoder
 from trilingua.nn.embeddings import PlacedVectors
 from trilingua.nn.losses import token_loss
 from trilingua.nn.masks import build_mask
-from trilingua.nn.probes import DenseProbe
+from trilingua.nn.probes import DenseProbe, PointerProbe
 from trilingua.systems.kyvo.build import Tokenizers, write_tokenizer_files
 from trilingua.systems.kyvo.config import KyvoConfig
 from trilingua.training.task import TrainTask
@@ -51,7 +52,11 @@ class KyvoTask(TrainTask):
         numbers = tokenizers.vocabulary.span("numbers")
         self.ordered_span = (numbers.start, numbers.stop)
         self._probed = _LastOutput()
-        weights = {"given": config.probe_weight, "drawn": config.drawn_probe_weight}
+        weights = {
+            "given": config.probe_weight,
+            "drawn": config.drawn_probe_weight,
+            "referents": config.referent_probe_weight,
+        }
         self._probe_weights = {name: weight for name, weight in weights.items() if weight}
         if self._probe_weights:
             if not 1 <= config.probe_layer <= len(decoder.layers):
@@ -60,8 +65,10 @@ class KyvoTask(TrainTask):
                 )
             decoder.layers[config.probe_layer - 1].register_forward_hook(self._probed)
         for name in self._probe_weights:
-            self.model.probes[name] = DenseProbe(
-                decoder.config.dim, num_cell_classes(tokenizers.schema), NUM_CELL_VALUES
+            self.model.probes[name] = (
+                PointerProbe(decoder.config.dim, NUM_REFERENTS)
+                if name == "referents"
+                else DenseProbe(decoder.config.dim, num_cell_classes(tokenizers.schema), NUM_CELL_VALUES)
             )
 
     def modules(self) -> nn.Module:
@@ -103,14 +110,17 @@ class KyvoTask(TrainTask):
             if inside.any():
                 metrics[f"loss_{span.name}"] = losses[inside].mean()
         for name, probe in self.model.probes.items():
-            assert isinstance(probe, DenseProbe)
-            cells: Cells = getattr(batch, name)
             assert self._probed.output is not None, "the decoder has just run"
-            states = self._probed.output.flatten(0, 1)[cells.tokens.flatten()]
-            asked, seen = probe.loss(states, cells.classes.flatten(0, 1).long(), cells.values.flatten(0, 1))
-            # A probe that no cell asks counts 0 but takes part: several processes wait for each other's gradients.
+            states = self._probed.output.flatten(0, 1)
+            facts: Cells | Pointers = getattr(batch, name)
+            if isinstance(facts, Cells):
+                known = (facts.classes.flatten(0, 1).long(), facts.values.flatten(0, 1))
+                asked, seen = probe.loss(states[facts.tokens.flatten()], *known)
+            else:
+                asked, seen = probe.loss(states[facts.tokens], states[facts.objects], facts.members)
+            # A probe that nothing asks counts 0 but takes part: several processes wait for each other's gradients.
             total = total + self._probe_weights[name] * asked
-            if len(cells.tokens):
+            if len(facts.tokens):
                 metrics |= {f"probe_{name}": asked.detach()}
                 metrics |= {f"probe_{name}_{quantity}": value for quantity, value in seen.items()}
         self._probed.output = None
