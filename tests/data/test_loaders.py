@@ -15,7 +15,6 @@ from trilingua.core.config import from_json
 from trilingua.core.errors import ConfigError
 from trilingua.data.loaders import KyvoBatch, LoaderConfig, PackedStream, SequenceBuilder
 from trilingua.data.packing import IGNORED, pack
-from trilingua.data.referents import NUM_REFERENTS
 from trilingua.data.shards import Shards, write_shard
 from trilingua.scenes.schema import CLEVR
 from trilingua.tokenizers.sequences import TASKS
@@ -23,7 +22,7 @@ from trilingua.tokenizers.sequences import TASKS
 SEQUENCES = make_sequences()
 VOCABULARY = SEQUENCES.vocabulary
 COUNT = 300
-ALL = {"recognition": 1.0, "rendering": 0.4, "editing": 1.2, "qa": 2.5, "program": 1.0}
+ALL = {"recognition": 1.0, "rendering": 0.4, "editing": 1.2, "qa": 2.5}
 
 
 def builder_of(mix: dict[str, float] = ALL, **settings: Any) -> SequenceBuilder:
@@ -51,10 +50,11 @@ def test_first_five_codes_of_a_predicted_picture_weigh_ten() -> None:
     edit = record.edits[0]
     pieces = {
         "instruction": edit.instruction,
+        "reference": edit.reference,
         "edited_scene": edit.edited_scene,
         "edited_image": edit.edited_image,
     }
-    builder = builder_of(task_weights={"editing": 0.5})
+    builder = builder_of(segment_weights={"edited_image": 0.5})
     begin, end, output = (VOCABULARY.marker(name) for name in ("[BEGIN]", "[END]", "[OUTPUT-START]"))
     opens, closes = SEQUENCES.borders["image"]
     first = VOCABULARY.span("image").start
@@ -70,12 +70,15 @@ def test_first_five_codes_of_a_predicted_picture_weigh_ten() -> None:
     edited = builder.build(TASKS["editing"], record, pieces)
     outwards = [first + edit.edited_image[place] for place in centre_out(CODES)]
     assert edited.given == ((begin,), raster, record.scene, edit.instruction)
-    assert edited.predicted == (*edit.edited_scene, opens, *outwards, closes, end)
-    assert edited.weights == (*[0.5] * len(edit.edited_scene), 0.5, *[5.0] * 5, *[0.5] * 6)
+    assert edited.predicted == (*edit.reference, *edit.edited_scene, opens, *outwards, closes, end)
+    assert edited.weights == (*[1.0] * len(edit.reference + edit.edited_scene), 0.5, *[5.0] * 5, *[0.5] * 6)
 
     stopped = builder.build(TASKS["editing"], record, pieces, last_segment="edited_scene")
-    assert stopped.predicted == edit.edited_scene
-    assert stopped.weights == (0.5,) * len(edit.edited_scene)
+    assert stopped.predicted == edit.reference + edit.edited_scene
+    assert set(stopped.weights) == {1.0}
+
+    unknown = builder.build(TASKS["editing"], record, {**pieces, "reference": ()}, last_segment="edited_scene")
+    assert unknown.predicted == edit.edited_scene
 
     recognised = builder.build(TASKS["recognition"], record, {})
     assert recognised.given == ((begin,), raster)
@@ -101,7 +104,7 @@ def test_the_mix_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
         drawn.clear()
         builder.tree(record, generator)
         names = Counter(name for name, _ in drawn)
-        assert names["recognition"] == names["program"] == 1
+        assert names["recognition"] == 1
         assert names["qa"] in (2, 3)
         assert names["editing"] + names["stopped"] in (1, 2)
         questions = [question for name, question in drawn if name == "qa"]
@@ -120,15 +123,14 @@ def test_the_mix_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_share_of_the_scenes_leaves_the_picture_out() -> None:
     generator = np.random.default_rng(4)
     record = random_record(generator, SEQUENCES, questions=5, edits=2, undrawn=0)
-    builder = builder_of(blind_share=0.3, blind_mix={"qa": 2.0, "program": 1.0})
+    builder = builder_of(blind_share=0.3, blind_mix={"qa": 2.0})
     start = SEQUENCES.borders["image"][0]
     blind = 0
     for _ in range(COUNT):
         tree, _ = builder.tree(record, generator)
         if (tree.ids[1:2] != start).all():
             blind += 1
-            # [BEGIN], the scene, then two questions: one with an answer and a program, one with an answer.
-            assert len(tree.parents) == 7
+            assert len(tree.parents) == 6  # [BEGIN], the scene, then two questions and their programs and answers
             assert tree.ids[tree.starts[1] : tree.starts[2]].tolist() == list(record.scene)
     assert abs(blind / COUNT - 0.3) < 4 * (0.3 * 0.7 / COUNT) ** 0.5
 
@@ -136,8 +138,9 @@ def test_a_share_of_the_scenes_leaves_the_picture_out() -> None:
 def test_no_more_is_drawn_than_a_scene_has() -> None:
     record = random_record(np.random.default_rng(3), SEQUENCES, questions=2, edits=1, undrawn=1)
     tree = builder_of({"qa": 7.0, "editing": 7.0}).tree(record, np.random.default_rng(0))[0]
-    wanted = [*(item.answer for item in record.questions), record.edits[0].edited_scene]
-    length = sum(len(ids) for ids in wanted) + 2  # an edit without a picture stops before the end
+    wanted = [item.program + item.answer + (0,) for item in record.questions]  # and the end
+    wanted += [record.edits[0].reference + record.edits[0].edited_scene]
+    length = sum(len(ids) for ids in wanted)  # an edit without a picture stops before the end
     assert (tree.labels != IGNORED).sum() == length
 
 
@@ -231,7 +234,7 @@ def test_a_batch_asks_no_probe_about_pictures_that_it_lacks(shards: Shards) -> N
     assert unread.drawn.tokens.shape == (0, CODES)
     assert unread.referents.tokens.shape == (0,)
     assert unread.referents.objects.shape == (0, CLEVR.max_objects)
-    assert unread.referents.members.shape == (0, NUM_REFERENTS, CLEVR.max_objects)
+    assert unread.referents.members.shape == (0, CLEVR.max_objects)
 
 
 @pytest.mark.parametrize(
@@ -239,18 +242,19 @@ def test_a_batch_asks_no_probe_about_pictures_that_it_lacks(shards: Shards) -> N
     [
         (
             {"mix": {"recognise": 1.0}},
-            "mix: no task 'recognise'; choose among recognition, rendering, editing, qa, program",
+            "mix: no task 'recognise'; choose among recognition, rendering, editing, qa",
         ),
         ({"mix": {"qa": -0.5}}, "mix: qa -0.5; expected 0 or more"),
         ({"mix": {"qa": 0.0}}, "mix: draws no sequence of any task; give one of them more than 0"),
         ({"mix": {}}, "mix: draws no sequence of any task; give one of them more than 0"),
         (
-            {"task_weights": {"ask": 1.0}},
-            "task_weights: no task 'ask'; choose among recognition, rendering, editing, qa, program",
+            {"segment_weights": {"question": 1.0}},
+            "segment_weights: no task predicts 'question'; choose among scene, image, reference, edited_scene, "
+            "edited_image, program, answer",
         ),
         (
-            {"task_weights": {"qa": 0.0}},
-            "task_weights: qa 0.0; expected more than 0; to leave a task out, set it to 0 in the mix",
+            {"segment_weights": {"answer": 0.0}},
+            "segment_weights: answer 0.0; expected more than 0; to leave a task out, set it to 0 in the mix",
         ),
     ],
 )

@@ -17,9 +17,12 @@ from trilingua.core.random import make_generator
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
 from trilingua.data.clevr.instructions import INSTRUCTION_TYPES, generate_instructions
+from trilingua.data.referents import UNKNOWN
 from trilingua.data.shards import Shards
 from trilingua.data.tokenize import number_edit, tokenize_folder
+from trilingua.scenes.functions import REFERENCE_TYPES
 from trilingua.scenes.program_text import program_to_text
+from trilingua.scenes.programs import execute_program
 from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.build import Tokenizers
 from trilingua.systems.kyvo.train import index_maps
@@ -75,11 +78,27 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
             assert question.program is not None
             assert made.question == framed(question.question)
             assert made.answer == framed(question.answer)
-            assert made.program == framed(program_to_text(question.program), "PROGRAM")
+            words = program_to_text(question.program)
+            assert made.program == framed(words, "PROGRAM")
+            # After each word of the program stands what the program up to it gives, by the executor.
+            known, ran = [UNKNOWN], execute_program(question.program, scene).outputs
+            order = canonical_order(scene, schema)
+            for index in range(len(ran)):
+                so_far = framed(" ".join(words.split(" ")[: index + 1]), "PROGRAM")
+                known += [UNKNOWN] * (len(so_far) - 1 - len(known))
+                output, kind = ran[index], question.program[index]["type"]
+                if kind == "unique" or isinstance(output, list):
+                    members = [output] if kind == "unique" else output
+                    known[-1] = sum(2 ** order.index(member) for member in members)
+            assert made.referents == (*known, UNKNOWN)
         edits = [item for item in folder.instructions() if item.image_filename == name]
         assert len(edits) == len(record.edits) > 0
         for edit, written in zip(edits, record.edits, strict=True):
             assert written.instruction == framed(edit.instruction)
+            assert edit.reference is not None
+            assert written.reference == framed(program_to_text(edit.reference, gives=REFERENCE_TYPES), "PROGRAM")
+            assert len(written.referents) == len(written.reference)
+            assert (written.referents[-1] == UNKNOWN) == (edit.type == "insertion")
             found = scenes.detokenize(written.edited_scene)
             assert found.problems == ()
             assert len(found.scene.objects) == len(edit.target_scene.objects)

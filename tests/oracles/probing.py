@@ -47,31 +47,29 @@ def probe_loss(probe, states, classes, values):
 
 
 def texts_of(sequences, records, vocabulary):
-    """Return (row, place, places, referents) for each row that replies to a text that is about objects.
+    """Return (row, place, places, members) for each step of each program or reference that gives objects.
 
-    The place is that of the output marker, the places are those that close the objects of the given scene.
+    The place is that of the step's last id, the places are those that close the objects of the given scene.
     """
     found = []
     for row, (ids, record) in enumerate(zip(sequences, records, strict=True)):
-        place = ids.index(vocabulary.marker("[OUTPUT-START]"))
-        reply = ids[place + 1] if place + 1 < len(ids) else None
+        output = ids.index(vocabulary.marker("[OUTPUT-START]"))
+        closing = [at for at in range(output) if ids[at] == vocabulary.marker("[OBJECT-END]")]
         for item in (*record.questions, *record.edits):
             text = list(getattr(item, "question", None) or item.instruction)
-            if ids[place - len(text) : place] == text and reply != vocabulary.marker("[PROGRAM-START]"):
-                closing = [at for at in range(place) if ids[at] == vocabulary.marker("[OBJECT-END]")]
-                found.append((row, place, closing, item.referents))
-                break
-    return [text for text in found if set(text[3]) != {-1}]
+            if ids[output - len(text) : output] == text:
+                steps = enumerate(item.referents, output + 1)
+                found += [(row, place, closing, members) for place, members in steps if members >= 0]
+    return found
 
 
-def pointing_loss(probe, pointers, objects, referents):
-    """Return the mean over known sets and objects of the negative log likelihood of being in it or not."""
+def pointing_loss(probe, pointers, objects, sets):
+    """Return the mean over texts and objects of the negative log likelihood of being meant or not."""
     losses = []
-    for state, others, sets in zip(pointers, objects, referents, strict=True):
-        asking = probe.pointer(probe.norm(state)).reshape(len(sets), -1)
-        for query, members in zip(asking, sets, strict=True):
-            for number, other in enumerate(others if members >= 0 else []):
-                logit = query @ probe.pointed(probe.norm(other)) / len(query) ** 0.5
-                inside = bool(members & (1 << number))
-                losses.append(-torch.nn.functional.logsigmoid(logit if inside else -logit))
+    for state, others, members in zip(pointers, objects, sets, strict=True):
+        query = probe.pointer(probe.norm(state))
+        for number, other in enumerate(others):
+            logit = query @ probe.pointed(probe.norm(other)) / len(query) ** 0.5
+            inside = bool(members & (1 << number))
+            losses.append(-torch.nn.functional.logsigmoid(logit if inside else -logit))
     return sum(losses) / len(losses)

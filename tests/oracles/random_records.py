@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from trilingua.data.referents import NUM_REFERENTS
 from trilingua.data.shards import EditRecord, QuestionRecord, SceneRecord
 from trilingua.scenes.schema import CLEVR
 from trilingua.tokenizers.sequences import SequenceTokenizer
@@ -49,17 +48,18 @@ def random_record(generator, sequences, *, questions=3, edits=2, undrawn=0.5):
             QuestionRecord(
                 question=framed("text"),
                 answer=framed("text"),
-                program=framed("program"),
-                referents=tuple(generator.integers(-1, 4, NUM_REFERENTS).tolist()),
+                program=(program := framed("program")),
+                referents=tuple(generator.integers(-1, 4, len(program)).tolist()),
             )
             for _ in range(questions)
         ),
         edits=tuple(
             EditRecord(
                 instruction=framed("text"),
+                reference=(reference := framed("program")),
                 edited_scene=framed("scene"),
                 edited_image=() if generator.random() < undrawn else tuple(codes().tolist()),
-                referents=tuple(generator.integers(-1, 4, NUM_REFERENTS).tolist()),
+                referents=tuple(generator.integers(-1, 4, len(reference)).tolist()),
             )
             for _ in range(edits)
         ),

@@ -109,8 +109,7 @@ SCENE = node("scene")
         ),
         (
             [SCENE],
-            "program: ends with 'set', which is no answer; "
-            "end with one of boolean, integer, size, color, material, shape",
+            "program: ends with 'set'; end with one of boolean, integer, size, color, material, shape",
         ),
         ([SCENE, node("unique", 0), node("query_size", 1)], "program[1]: unique expects exactly one object, got 3"),
     ],

@@ -27,10 +27,10 @@ def test_the_image_tokenizer_learns(tiny_tokenizers_run: Path) -> None:
 
 
 def test_the_decoder_learns_every_kind_of_token(tiny_run: Path) -> None:
-    names = ("tokens", "loss_text", "loss_markers", "loss_numbers", "loss_image", "probe_given")
+    names = ("tokens", "loss_text", "loss_markers", "loss_numbers", "loss_image", "probe_given", "probe_referents")
     for name in names:
         values = logged(tiny_run, name)
-        assert len(values) == 20
+        assert len(values) > 15  # a batch may draw no picture
         assert sum(values[-3:]) < 0.95 * sum(values[:3]), name
     assert logged(tiny_run, "loss_numbers")[-1] < 0.7 * logged(tiny_run, "loss_numbers")[0]
 
@@ -44,10 +44,8 @@ LOADER = {
     "loader.mix.rendering": 0.5,
     "loader.mix.editing": 0.0,
     "loader.mix.qa": 1.0,
-    "loader.mix.program": 0.0,
     "loader.blind_mix.editing": 0.0,
     "loader.blind_mix.qa": 2.0,
-    "loader.blind_mix.program": 0.0,
 }
 TRAINER = {
     "held_out": 0,

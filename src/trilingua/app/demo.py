@@ -98,23 +98,22 @@ def run_demo(
                     [example.picture for example, _ in asked],
                     [question["question"] for _, question in asked],
                     scene=[example.scene for example, _ in asked],
+                    explain=True,
                 ),
             )
-    explained = model.ask(
-        pictures, [example.questions[0]["question"] for example in examples], scene=truth, explain=True
-    )
     true_answers = [question["answer"] for _, question in asked]
     recognition = score_scenes(results["recognize"], truth)
     rendering = score_images(results["render"], pictures)
     editing = score_scenes([scene for _, scene in results["edit"]], [example.target for example in examples])
-    qa = score_answers(results["ask"], true_answers, [answer_type(answer) or "other" for answer in true_answers])
+    answers = [answer.direct for answer in results["ask"]]
+    qa = score_answers(answers, true_answers, [answer_type(answer) or "other" for answer in true_answers])
     rows = []
     first_questions = np.cumsum([0, *(len(example.questions) for example in examples)]).tolist()
     for index, example in enumerate(examples):
         name = f"scene_{index:03d}"
         found, drawn = results["recognize"][index], results["render"][index]
         edited_picture, edited_scene = results["edit"][index]
-        question = example.questions[0]
+        question, answer = example.questions[0], results["ask"][first_questions[index]]
         rows.append(
             ReportRow(
                 name=f"Scene {index + 1}",
@@ -128,9 +127,9 @@ def run_demo(
                 edit_truth_picture=example.target_picture,
                 edit_truth_scene=example.target,
                 question=question["question"],
-                answer=results["ask"][first_questions[index]],
+                answer=answer.direct,
                 true_answer=question["answer"],
-                program=explained[index].program,
+                program=answer.program,
                 metrics={
                     "recognition Jaccard": _mean_jaccard(found, example.scene),
                     "editing Jaccard": _mean_jaccard(edited_scene, example.target),

@@ -22,7 +22,8 @@ def ask(
         image: the picture.
         question: what to answer.
         scene: its scene as JSON; recognized first if it is not given.
-        explain: answer by a functional program that runs on the scene, and print the program to standard error.
+        explain: answer by the functional program that the model writes, run on the scene, and print it to standard
+            error.
         checkpoint: run directory; the shipped model by default.
     """
     from trilingua import load
@@ -39,5 +40,5 @@ def ask(
     if explain:
         say(f"program: {answer.program}")
         if answer.problem:
-            say(f"answered directly, because the program could not be run: {answer.problem}")
+            say(f"this is the model's own answer, because the program could not be run: {answer.problem}")
     print(answer.text if explain else answer)

@@ -17,7 +17,7 @@ from torch import Tensor
 from trilingua.core.errors import ConfigError
 from trilingua.core.random import make_generator
 from trilingua.data.packing import PackedBatch, TrainingSequence, Tree, merge, pack
-from trilingua.data.referents import NUM_REFERENTS, UNKNOWN, UNKNOWN_REFERENTS, Referents
+from trilingua.data.referents import UNKNOWN
 from trilingua.data.shards import Ids, SceneRecord, Shards
 from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, Task, centre_out_order
 
@@ -27,19 +27,20 @@ class LoaderConfig:
     """How sequences are drawn and packed."""
 
     mix: dict[str, float] = field(
-        default_factory=lambda: {"recognition": 1.0, "rendering": 0.3, "editing": 1.0, "qa": 4.0, "program": 1.0}
+        default_factory=lambda: {"recognition": 1.0, "rendering": 0.3, "editing": 1.0, "qa": 3.0}
     )
     """For each task, how many sequences a scene gives on average; a fraction is a chance."""
     blind_share: float = 0.0
     """Share of the scenes whose sequences leave the picture out and begin with the scene. A picture costs 320 tokens
-    and tells an edit, a program or an answer little that the scene does not; without it far more of them fit a row."""
-    blind_mix: dict[str, float] = field(default_factory=lambda: {"editing": 2.0, "qa": 6.0, "program": 6.0})
+    and tells an edit or an answer little that the scene does not; without it far more of them fit a row."""
+    blind_mix: dict[str, float] = field(default_factory=lambda: {"editing": 2.0, "qa": 6.0})
     """As `mix`, for these scenes; tasks that are given nothing but a picture have no place in it."""
     code_share: float = 1.0
     """Share of the scenes whose given picture is read as its codes, as published; the others are read as the vectors
     that were rounded to these codes, which know places better."""
-    task_weights: dict[str, float] = field(default_factory=dict)
-    """For each task, how much its tokens count in the loss, more than 0; 1 where a task is not named."""
+    segment_weights: dict[str, float] = field(default_factory=dict)
+    """For each predicted segment, by its name in `TASKS`, how much its tokens count in the loss, more than 0; 1 where
+    it is not named."""
     edited_image_share: float = 0.25
     """Share of the edits whose picture is predicted too; the others stop after the scene."""
     first_codes: int = 5
@@ -78,14 +79,18 @@ class Cells(NamedTuple):
 
 
 class Pointers(NamedTuple):
-    """The texts of a batch that are about objects of a given scene: where both are, and which objects they are."""
+    """The steps of a batch's programs that give objects: where both are, and which objects of the scene they are."""
 
     tokens: Int[Tensor, " text"]
-    """Index, among the flattened tokens of the batch, of the one that the reply to the text is predicted to follow."""
+    """Index, among the flattened tokens of the batch, of the step's last."""
     objects: Int[Tensor, "text object"]
     """Indices of the tokens that close the scene's objects, by their numbers; 0 where there is none."""
-    members: Int8[Tensor, "text set object"]
-    """Whether each set of the text's referents holds the object; -1 where that is unknown or there is none."""
+    members: Int8[Tensor, "text object"]
+    """Whether the step gives the object; -1 where there is none."""
+
+
+Pointer = tuple[int, Int64[np.ndarray, "_"], int]
+"""One step of `Pointers`: its token, those of the objects, and the set that it is about."""
 
 
 class KyvoBatch(NamedTuple):
@@ -101,7 +106,7 @@ class KyvoBatch(NamedTuple):
     drawn: Cells
     """Of the pictures that are drawn of a scene; a cell's token is the one that its code is predicted to follow."""
     referents: Pointers
-    """Of the questions that are answered and the instructions that are followed."""
+    """Of the programs that are written for questions and instructions."""
 
 
 class SequenceBuilder:
@@ -116,16 +121,20 @@ class SequenceBuilder:
     """
 
     def __init__(self, config: LoaderConfig, sequences: SequenceTokenizer) -> None:
-        for field_name in ("mix", "blind_mix", "task_weights"):
+        for field_name in ("mix", "blind_mix"):
             for task, value in getattr(config, field_name).items():
                 if task not in TASKS:
                     raise ConfigError(f"{field_name}: no task {task!r}; choose among {', '.join(TASKS)}")
                 if value < 0:
                     raise ConfigError(f"{field_name}: {task} {value}; expected 0 or more")
-        for task, value in config.task_weights.items():
-            if value == 0:  # a batch of such a task alone would have no mean loss
+        predicted = list(dict.fromkeys(segment.name for task in TASKS.values() for segment in task.predicted))
+        for name, value in config.segment_weights.items():
+            if name not in predicted:
+                raise ConfigError(f"segment_weights: no task predicts {name!r}; choose among {', '.join(predicted)}")
+            if value <= 0:  # a batch of such segments alone would have no mean loss
                 raise ConfigError(
-                    f"task_weights: {task} {value}; expected more than 0; to leave a task out, set it to 0 in the mix"
+                    f"segment_weights: {name} {value}; expected more than 0; "
+                    "to leave a task out, set it to 0 in the mix"
                 )
         if config.blind_mix.get("recognition"):
             raise ConfigError("blind_mix: recognition is given nothing but a picture; set it to 0")
@@ -156,9 +165,11 @@ class SequenceBuilder:
         given = ((vocabulary.begin_id,), *(self._piece(segment, record, pieces) for segment in shown))
         predicted: list[int] = []
         weights: list[float] = []
-        scale = self.config.task_weights.get(task.name, 1.0)
         for segment in task.predicted:
+            scale = self.config.segment_weights.get(segment.name, 1.0)
             piece = self._piece(segment, record, pieces)
+            if not piece:  # a reference that is not known
+                continue
             emphasis = [1.0] * len(piece)
             if segment.kind == "image":
                 for position in self.sequences.code_positions[: min(self.config.first_codes, len(piece) - 2)]:
@@ -178,8 +189,13 @@ class SequenceBuilder:
             return tuple(self.sequences.segment(segment, codes))
         return record.scene if segment.name == "scene" else tuple(pieces[segment.name])
 
-    def tree(self, record: SceneRecord, generator: np.random.Generator) -> tuple[Tree, tuple[Referents, ...]]:
-        """Draw a scene's sequences by the mix and merge them; with what the text of each sequence is about."""
+    def tree(self, record: SceneRecord, generator: np.random.Generator) -> tuple[Tree, list[Ids]]:
+        """Draw a scene's sequences by the mix and merge them.
+
+        Returns:
+            The tree; and for each of its sequences what the first tokens from its opening on are about, as
+            `data.referents` writes it.
+        """
         blind = bool(self.config.blind_share) and generator.random() < self.config.blind_share
         mix = self.config.blind_mix if blind else self.config.mix
 
@@ -188,32 +204,31 @@ class SequenceBuilder:
             return min(available, int(wanted) + (generator.random() < wanted % 1))
 
         sequences = []
-        referents = []
+        referents: list[Ids] = []
         for name in ("recognition", "rendering"):
             if count(name, 1):
                 sequences.append(self.build(TASKS[name], record, {}, blind=blind))
-                referents.append(UNKNOWN_REFERENTS)
+                referents.append(())
         order = generator.permutation(len(record.questions))
-        for name in ("qa", "program"):
-            for index in order[: count(name, len(order))]:
-                question = record.questions[index]
-                pieces = {"question": question.question, "answer": question.answer, "program": question.program}
-                sequences.append(self.build(TASKS[name], record, pieces, blind=blind))
-                # A program is written without looking at the scene.
-                referents.append(UNKNOWN_REFERENTS if name == "program" else question.referents)
+        for index in order[: count("qa", len(order))]:
+            question = record.questions[index]
+            pieces = {"question": question.question, "program": question.program, "answer": question.answer}
+            sequences.append(self.build(TASKS["qa"], record, pieces, blind=blind))
+            referents.append((UNKNOWN, *question.referents))
         edits = generator.permutation(len(record.edits))
         for index in edits[: count("editing", len(edits))]:
             edit = record.edits[index]
             pieces = {
                 "instruction": edit.instruction,
+                "reference": edit.reference,
                 "edited_scene": edit.edited_scene,
                 "edited_image": edit.edited_image,
             }
             drawn = edit.edited_image and generator.random() < self.config.edited_image_share
             stop = None if drawn else "edited_scene"
             sequences.append(self.build(TASKS["editing"], record, pieces, last_segment=stop, blind=blind))
-            referents.append(edit.referents)
-        return merge(sequences, self.sequences.places), tuple(referents)
+            referents.append((UNKNOWN, *edit.referents))
+        return merge(sequences, self.sequences.places), referents
 
 
 _MOST_EMPTY = 1000
@@ -268,7 +283,7 @@ class PackedStream:
         self._next_scene = int(state["next_scene"])
         self._ahead = None
 
-    def _tree(self, number: int) -> tuple[SceneRecord, Tree, tuple[Referents, ...]]:
+    def _tree(self, number: int) -> tuple[SceneRecord, Tree, list[Ids]]:
         epoch, place = divmod(number, self._num_scenes)
         if self._order[0] != epoch:
             self._order = (epoch, make_generator(self._seed, "order", epoch).permutation(self._num_scenes))
@@ -286,7 +301,7 @@ class PackedStream:
         given: list[tuple[int, SceneRecord]] = []
         drawn: list[tuple[int, SceneRecord]] = []
         by_vectors: list[bool] = []
-        pointed: list[tuple[int, Int64[np.ndarray, " object"], Referents]] = []
+        pointers: list[Pointer] = []
         number = first
         while True:
             record, tree, referents = self._tree(number)
@@ -309,7 +324,7 @@ class PackedStream:
                 by_vectors.append(chance >= config.code_share)
             if painted is not None:
                 drawn.append((start + painted, record))
-            pointed += self._pointed(record, tree, referents, start)
+            pointers += self._pointers(record, tree, referents, start)
             rows[row].append(tree)
             used[row] += len(tree.ids)
             number += 1
@@ -322,7 +337,7 @@ class PackedStream:
             torch.tensor(by_vectors, dtype=torch.bool),
             torch.from_numpy(vectors.astype(np.float32)),
             _cells(drawn, self._drawn_after, record),
-            self._pointers(pointed),
+            _pointers(pointers, sequences.scenes.schema.max_objects),
         )
         return batch, number
 
@@ -338,29 +353,27 @@ class PackedStream:
                 drawn = start
         return given, drawn
 
-
-    def _pointed(
-        self, record: SceneRecord, tree: Tree, referents: Sequence[Referents], start: int
-    ) -> Iterator[tuple[int, Int64[np.ndarray, " object"], Referents]]:
-        """Yield, for each sequence whose text is about something, where its reply opens and the scene's objects close."""
+    def _pointers(self, record: SceneRecord, tree: Tree, referents: Sequence[Ids], start: int) -> Iterator[Pointer]:
         closings = np.flatnonzero(np.array(record.scene) == self._object_end)
-        for leaf, known in zip(tree.leaves, referents, strict=True):
-            if known != UNKNOWN_REFERENTS:
+        for leaf, sets in zip(tree.leaves, referents, strict=True):
+            known = [(offset, members) for offset, members in enumerate(sets) if members != UNKNOWN]
+            if known:
                 # The text comes right after the scene, which a tree may hold twice: with and without a picture.
-                scene = tree.starts[tree.parents[tree.parents[leaf]]]
-                yield start + tree.starts[leaf], start + scene + closings, known
+                scene = start + tree.starts[tree.parents[tree.parents[leaf]]]
+                yield from (
+                    (start + tree.starts[leaf] + offset, scene + closings, members) for offset, members in known
+                )
 
-    def _pointers(self, found: Sequence[tuple[int, Int64[np.ndarray, " object"], Referents]]) -> Pointers:
-        most = self._builder.sequences.scenes.schema.max_objects
-        objects = np.zeros((len(found), most), np.int64)
-        members = np.full((len(found), NUM_REFERENTS, most), -1, np.int8)
-        for text, (_, closings, referents) in enumerate(found):
-            count = len(closings)
-            objects[text, :count] = closings
-            sets = np.array(referents)[:, None]
-            members[text, :, :count] = np.where(sets == UNKNOWN, -1, sets >> np.arange(count) & 1)
-        tokens = torch.tensor([token for token, _, _ in found], dtype=torch.int64)
-        return Pointers(tokens, torch.from_numpy(objects), torch.from_numpy(members))
+
+def _pointers(found: Sequence[Pointer], max_objects: int) -> Pointers:
+    """Return pointers as tensors."""
+    objects = np.zeros((len(found), max_objects), np.int64)
+    members = np.full((len(found), max_objects), -1, np.int8)
+    for text, (_, closings, referents) in enumerate(found):
+        objects[text, : len(closings)] = closings
+        members[text, : len(closings)] = referents >> np.arange(len(closings)) & 1
+    tokens = torch.tensor([token for token, _, _ in found], dtype=torch.int64)
+    return Pointers(tokens, torch.from_numpy(objects), torch.from_numpy(members))
 
 
 def _cells(pictures: Sequence[tuple[int, SceneRecord]], offsets: Sequence[int], like: SceneRecord) -> Cells:

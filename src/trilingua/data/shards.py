@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float16, Int8, Int32, UInt16
+from jaxtyping import Float16, Int8, UInt16
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from trilingua.core.errors import InputError, VocabularyError
 from trilingua.core.io import atomic_path, existing_folder
-from trilingua.data.referents import NUM_REFERENTS, UNKNOWN_REFERENTS, Referents
 from trilingua.tokenizers.vocabulary import Vocabulary
 
 Ids = tuple[int, ...]
@@ -28,8 +27,9 @@ class QuestionRecord:
     question: Ids
     answer: Ids
     program: Ids
-    referents: Referents = UNKNOWN_REFERENTS
-    """The objects of the scene that it asks of."""
+    referents: Ids = ()
+    """For each id of the program, the objects that the program so far gives; `UNKNOWN` inside of a step, and where it
+    gives no objects. Empty where nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +37,13 @@ class EditRecord:
     """An instruction and what it leads to."""
 
     instruction: Ids
+    reference: Ids
+    """The program that gives the objects that the instruction names; empty where it is not known."""
     edited_scene: Ids
     edited_image: Ids = ()
     """Codes in raster order; empty where the target was not drawn."""
-    referents: Referents = UNKNOWN_REFERENTS
-    """The object of the scene that it changes."""
+    referents: Ids = ()
+    """For each id of the reference, as in a question; for its last, the object that is changed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +65,11 @@ class SceneRecord:
 
 
 _OF_QUESTIONS = ("question", "answer", "program")
-_OF_EDITS = ("instruction", "edited_scene", "edited_image")
+_OF_EDITS = ("instruction", "reference", "edited_scene", "edited_image")
+_LISTS = ("scene", *_OF_QUESTIONS, "question.referents", *_OF_EDITS, "edit.referents")
 _ARRAYS = frozenset(
     {"image", "vectors", "cell_classes", "cell_values", "num_questions", "num_edits"}
-    | {"question_referents", "edit_referents"}
-    | {f"{name}.{part}" for name in ("scene", *_OF_QUESTIONS, *_OF_EDITS) for part in ("ids", "offsets")}
+    | {f"{name}.{part}" for name in _LISTS for part in ("ids", "offsets")}
 )
 """What a shard holds."""
 
@@ -93,13 +95,13 @@ def write_shard(
         "cell_values": np.stack([record.cell_values for record in records]),
         "num_questions": np.array([len(record.questions) for record in records], np.int32),
         "num_edits": np.array([len(record.edits) for record in records], np.int32),
-        "question_referents": _referents(questions),
-        "edit_referents": _referents(edits),
     }
     lists = {
         "scene": [record.scene for record in records],
         **{name: [getattr(item, name) for item in questions] for name in _OF_QUESTIONS},
         **{name: [getattr(item, name) for item in edits] for name in _OF_EDITS},
+        "question.referents": [question.referents for question in questions],
+        "edit.referents": [edit.referents for edit in edits],
     }
     for name, values in lists.items():
         arrays[f"{name}.ids"] = np.concatenate(
@@ -159,24 +161,21 @@ class Shards:
                     question=ids("question", i),
                     answer=ids("answer", i),
                     program=ids("program", i),
-                    referents=tuple(shard["question_referents"][i].tolist()),
+                    referents=ids("question.referents", i),
                 )
                 for i in range(first_question, first_question + shard["num_questions"][row])
             ),
             edits=tuple(
                 EditRecord(
                     instruction=ids("instruction", i),
+                    reference=ids("reference", i),
                     edited_scene=ids("edited_scene", i),
                     edited_image=ids("edited_image", i),
-                    referents=tuple(shard["edit_referents"][i].tolist()),
+                    referents=ids("edit.referents", i),
                 )
                 for i in range(first_edit, first_edit + shard["num_edits"][row])
             ),
         )
-
-
-def _referents(items: Sequence[QuestionRecord] | Sequence[EditRecord]) -> Int32[np.ndarray, "item set"]:
-    return np.array([item.referents for item in items], np.int32).reshape(-1, NUM_REFERENTS)
 
 
 def _read(path: Path, vocabulary: Vocabulary, image_tokenizer: str | None) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int16
@@ -12,8 +13,9 @@ from trilingua.core.errors import InputError
 from trilingua.core.io import read_json, write_json
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, Instruction, Question, cell_objects
-from trilingua.data.referents import edit_referents, question_referents
+from trilingua.data.referents import UNKNOWN, edit_referents, program_referents
 from trilingua.data.shards import EditRecord, QuestionRecord, SceneRecord, write_shard
+from trilingua.scenes.functions import PROGRAM_TYPES, REFERENCE_TYPES
 from trilingua.scenes.program_text import program_to_text
 from trilingua.scenes.scene import Scene
 from trilingua.tokenizers.images import ImageTokenizer
@@ -138,6 +140,7 @@ def _records(
     codes = dict(zip(names, seen.codes.numpy().astype(np.uint16), strict=True))
     for scene, name in zip(scenes, own, strict=True):
         order = canonical_order(scene, schema)
+        source_orders = [canonical_order(item.source_scene, schema) for item in instructions[name]]
         targets = cell_targets(scene, cell_objects(index_map(scene), grid=images.config.grid_size), schema)
         yield SceneRecord(
             image=codes[name],
@@ -150,7 +153,7 @@ def _records(
                     question=tuple(sequences.segment(_SEGMENTS["question"], item.question)),
                     answer=tuple(sequences.segment(_SEGMENTS["answer"], item.answer)),
                     program=tuple(sequences.segment(_SEGMENTS["program"], program_to_text(item.program))),
-                    referents=question_referents(item.program, scene, order),
+                    referents=_referents(item.program, scene, order, sequences),
                 )
                 for item in questions[name]
                 if item.answer is not None and item.program is not None
@@ -161,12 +164,39 @@ def _records(
                     edited_scene=tuple(
                         sequences.segment(
                             _SEGMENTS["edited_scene"],
-                            number_edit(item.source_scene, item.target_scene, order),
+                            number_edit(item.source_scene, item.target_scene, source_order),
                         )
                     ),
                     edited_image=tuple(codes[drawn].tolist()) if (drawn := item.target_image_filename) else (),
-                    referents=edit_referents(item.source_scene, item.target_scene, order),
+                    reference=_reference(item, sequences),
+                    referents=_edit_referents(item, source_order, sequences),
                 )
-                for item in instructions[name]
+                for item, source_order in zip(instructions[name], source_orders, strict=True)
             ),
         )
+
+
+def _referents(
+    program: list[dict[str, Any]], scene: Scene, order: list[int], sequences: SequenceTokenizer
+) -> tuple[int, ...]:
+    """Return what is known after each id of a program's segment: of the last id of a word, what its node gives."""
+    found = [UNKNOWN]  # the border
+    words = program_to_text(program, gives=PROGRAM_TYPES).split(" ")
+    for index, (word, referents) in enumerate(zip(words, program_referents(program, scene, order), strict=True)):
+        length = len(sequences.text.tokenize(f" {word}" if index else word))
+        found += [UNKNOWN] * (length - 1) + [referents]
+    return (*found, UNKNOWN)
+
+
+def _reference(edit: Instruction, sequences: SequenceTokenizer) -> tuple[int, ...]:
+    if edit.reference is None:
+        return ()
+    return tuple(sequences.segment(_SEGMENTS["reference"], program_to_text(edit.reference, gives=REFERENCE_TYPES)))
+
+
+def _edit_referents(edit: Instruction, order: list[int], sequences: SequenceTokenizer) -> tuple[int, ...]:
+    """Return what is known after each id of a reference's segment: of the last id, the object that is changed."""
+    if edit.reference is None:
+        return ()
+    steps = _referents(edit.reference, edit.source_scene, order, sequences)
+    return (*steps[:-1], edit_referents(edit.source_scene, edit.target_scene, order))

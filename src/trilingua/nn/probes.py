@@ -66,45 +66,40 @@ class DenseProbe(nn.Module):
 
 
 class PointerProbe(nn.Module):
-    """Products of one state with several others, which tell which of these belong to each of some sets.
+    """Products of one state with several others, which tell which of these it points at.
 
     Args:
         dim: width of the features.
-        num_sets: how many sets are pointed at.
         width: of the products.
     """
 
-    def __init__(self, dim: int, num_sets: int, width: int = 64) -> None:
+    def __init__(self, dim: int, width: int = 64) -> None:
         super().__init__()
-        self.num_sets = num_sets
-        self.norm = RMSNorm(dim, eps=1e-5)
-        self.pointer = nn.Linear(dim, num_sets * width)
+        self.norm = RMSNorm(dim)
+        self.pointer = nn.Linear(dim, width)
         self.pointed = nn.Linear(dim, width)
 
     def loss(
         self,
         pointers: Float[Tensor, "text dim"],
-        pointed: Float[Tensor, "text object dim"],
-        members: Int[Tensor, "text set object"],
+        objects: Float[Tensor, "text object dim"],
+        members: Int[Tensor, "text object"],
     ) -> tuple[Float[Tensor, ""], dict[str, float]]:
         """Return the probe's loss and how well it points.
 
         Args:
             pointers: the state that points, of each text.
-            pointed: the states of the objects that it may point at.
-            members: whether each set holds each object; -1 where that is unknown or there is no such object.
+            objects: the states of what it may point at.
+            members: whether it should; -1 where that is unknown or there is no such object.
 
         Returns:
             The mean binary cross-entropy over what is known, 0 where nothing is; and the metric `set_accuracy`, the
-            share of the sets that are right as a whole.
+            share of the texts of which every object is right.
         """
-        asking = self.pointer(self.norm(pointers)).unflatten(-1, (self.num_sets, -1))
-        offered = self.pointed(self.norm(pointed))
-        logits = torch.einsum("tsw,tow->tso", asking, offered).float() * offered.shape[-1] ** -0.5
-        known = members >= 0
-        truth = (members == 1).float()
-        losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * known
+        asking, offered = self.pointer(self.norm(pointers)), self.pointed(self.norm(objects))
+        logits = (offered @ asking[..., None])[..., 0].float() * asking.shape[-1] ** -0.5
+        known, truth = members >= 0, members == 1
+        losses = F.binary_cross_entropy_with_logits(logits, truth.float(), reduction="none") * known
+        right = (((logits > 0) == truth) | ~known).all(dim=-1)[known.any(dim=-1)]
         total = losses.sum() / known.sum().clamp_min(1)
-        asked = known.any(dim=-1)
-        right = ((logits > 0) == (members == 1)) | ~known
-        return total, {"set_accuracy": float(right.all(dim=-1)[asked].float().mean()) if asked.any() else 0.0}
+        return total, {"set_accuracy": float(right.float().mean()) if len(right) else 0.0}

@@ -24,6 +24,13 @@ ANSWER_TYPES = (BOOLEAN, INTEGER, *ATTRIBUTES)
 """What a whole program may give: an answer, unlike a set or an object, has words."""
 
 
+REFERENCE_TYPES = (OBJECT_SET, OBJECT)
+"""What a program gives that says which objects a text is about."""
+
+PROGRAM_TYPES = (*ANSWER_TYPES, *REFERENCE_TYPES)
+"""All that programs give."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FunctionSignature:
     """One function of the catalogue."""

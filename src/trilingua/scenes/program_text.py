@@ -5,6 +5,7 @@ from a stack and puts its result there. No brackets, no indices, one text per tr
 result with a reason, never an exception: the text may be a model's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,16 +27,20 @@ class ParsedProgram:
     """One line that says which word is wrong and why; None where there is a program."""
 
 
-def program_to_text(program: Any) -> str:
+def program_to_text(program: Any, *, gives: Sequence[str] = ANSWER_TYPES) -> str:
     """Return the program's text: its words in postfix order, with one space between them.
 
     `program_from_text` reads back a program that gives the same answer on every scene, and the very
     same nodes if they stood in postfix order with none shared, as ours do.
 
+    Args:
+        program: a list of nodes.
+        gives: the types that it may give.
+
     Raises:
         InputError: the program is ill-formed or ill-typed, or its text would be too long.
     """
-    problem = check_program(program)
+    problem = check_program(program, gives=gives)
     if problem:
         raise InputError(problem)
     # Words of each node with all that it needs; sharing can double them at each step, hence the limit.
@@ -49,10 +54,14 @@ def program_to_text(program: Any) -> str:
     return " ".join(texts[-1])
 
 
-def program_from_text(text: str) -> ParsedProgram:
+def program_from_text(text: str, *, gives: Sequence[str] = ANSWER_TYPES) -> ParsedProgram:
     """Read a program from its text; any white space separates words.
 
     Never raises on a string: `problem` names the first word that cannot stand where it stands.
+
+    Args:
+        text: a program's.
+        gives: the types that it may give.
     """
     words = text.split()
     if not words:
@@ -76,7 +85,7 @@ def program_from_text(text: str) -> ParsedProgram:
         types.append(word.function.output)
         value_inputs = [] if word.value is None else [word.value]
         program.append({"type": word.function.name, "inputs": taken, "value_inputs": value_inputs})
-    if len(stack) != 1 or types[-1] not in ANSWER_TYPES:
+    if len(stack) != 1 or types[-1] not in gives:
         left = " ".join(types[item] for item in stack)
-        return ParsedProgram(problem=f"program: ends with {left}; expected exactly one of {', '.join(ANSWER_TYPES)}")
+        return ParsedProgram(problem=f"program: ends with {left}; expected exactly one of {', '.join(gives)}")
     return ParsedProgram(program=program)

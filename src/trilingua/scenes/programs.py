@@ -66,10 +66,14 @@ def node_parts(node: Any) -> tuple[Any, Any, Any]:
     return node.get("type", node.get("function")), node.get("inputs", []), [] if values is None else values
 
 
-def check_program(program: Any) -> str | None:
+def check_program(program: Any, *, gives: Sequence[str] = ANSWER_TYPES) -> str | None:
     """Return None if the program is well-formed and well-typed, else one line that says what is wrong.
 
     A program that passes can still fail on a scene, where `unique` meets a set of not one object.
+
+    Args:
+        program: should be a list of nodes.
+        gives: the types that its last node may give.
     """
     if not isinstance(program, Sequence) or isinstance(program, str) or not program:
         return "program: expected a list of at least one node"
@@ -84,12 +88,12 @@ def check_program(program: Any) -> str | None:
         if problem:
             return f"{where}: {name} {problem}"
         types.append(signature.output)
-    if types[-1] not in ANSWER_TYPES:
-        return f"program: ends with {types[-1]!r}, which is no answer; end with one of {', '.join(ANSWER_TYPES)}"
+    if types[-1] not in gives:
+        return f"program: ends with {types[-1]!r}; end with one of {', '.join(gives)}"
     return None
 
 
-def execute_program(program: Any, scene: Scene) -> ProgramResult:
+def execute_program(program: Any, scene: Scene, *, gives: Sequence[str] = ANSWER_TYPES) -> ProgramResult:
     """Run a program on a scene.
 
     Equals CLEVR's question engine wherever that gives an answer. Never raises on a program, whatever
@@ -98,8 +102,9 @@ def execute_program(program: Any, scene: Scene) -> ProgramResult:
     Args:
         program: a list of nodes, in our keys or in CLEVR's.
         scene: given or predicted; relations come from `relationships_of`.
+        gives: as in `check_program`; objects that are given have no `answer` and are the last of the `outputs`.
     """
-    problem = check_program(program)
+    problem = check_program(program, gives=gives)
     if problem:
         return ProgramResult(problem=problem)
     relationships: Mapping[str, Sequence[Sequence[int]]] | None = None
@@ -117,7 +122,9 @@ def execute_program(program: Any, scene: Scene) -> ProgramResult:
             outputs.append(sorted(relationships[values[0]][arguments[0]]))
         else:
             outputs.append(_apply(name, arguments, values, scene))
-    return ProgramResult(answer=_answer(outputs[-1]), outputs=tuple(outputs))
+    asked = FUNCTIONS[node_parts(program[-1])[0]].output in ANSWER_TYPES
+    answer = _answer(outputs[-1]) if asked else None
+    return ProgramResult(answer=answer, outputs=tuple(outputs))
 
 
 def _check_inputs(signature: FunctionSignature, inputs: Any, types: list[str]) -> str | None:

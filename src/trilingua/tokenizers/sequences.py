@@ -8,7 +8,9 @@ and the loss is on what follows [OUTPUT-START]. No task is known by name outside
 
 Source: Kyvo, section 3 and its published data code (`multimodal_dataset.py`).
 Differs: editing predicts the edited scene before the edited picture (the paper's own suggestion, appendix
-F), so that the picture is drawn from a decided scene; there the picture comes first. A marker stands before
+F), so that the picture is drawn from a decided scene; there the picture comes first. Answering predicts the
+question's program before the answer, and editing the program of the objects that the instruction names before the
+edited scene, so that what takes several steps is thought through step by step; there neither is. A marker stands before
 every few codes of a picture and says where they are: rotary positions tell how far two tokens are from each
 other, and leave a small causal model in the dark about which row and column a code belongs to. Segments of
 one kind share their positions (`SequenceTokenizer.places`); there every token stands one after the last.
@@ -28,7 +30,8 @@ from trilingua.tokenizers.scenes import SceneTokenizer
 from trilingua.tokenizers.text import TextTokenizer
 from trilingua.tokenizers.vocabulary import SpanName, Vocabulary
 
-Kind = Literal["image", "scene", "text", "program"]
+Kind = Literal["image", "scene", "text", "program", "reference"]
+"""A program answers, a reference gives the objects that a text is about; they look the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +68,20 @@ TASKS: Mapping[str, Task] = {
             name="editing",
             given=(_IMAGE, _SCENE, Segment(kind="text", name="instruction")),
             predicted=(
+                Segment(kind="reference", name="reference"),
                 # The numbers of the given scene: few tokens change.
                 Segment(kind="scene", name="edited_scene", numbered=True),
                 Segment(kind="image", name="edited_image", centre_out=True),
             ),
         ),
-        Task(name="qa", given=(_IMAGE, _SCENE, _QUESTION), predicted=(Segment(kind="text", name="answer"),)),
-        Task(name="program", given=(_IMAGE, _SCENE, _QUESTION), predicted=(Segment(kind="program", name="program"),)),
+        Task(
+            name="qa",
+            given=(_IMAGE, _SCENE, _QUESTION),
+            predicted=(Segment(kind="program", name="program"), Segment(kind="text", name="answer")),
+        ),
     )
 }
-"""Every task of the system by name. Source: Kyvo, Table 1; `program` is ours."""
+"""Every task of the system by name. Source: Kyvo, Table 1."""
 
 
 _TEXT_ROOM = 128
@@ -155,6 +162,7 @@ class SequenceTokenizer:
             "scene": (marker("[SCENE-START]"), marker("[SCENE-END]")),
             "text": (marker("[TEXT-START]"), marker("[TEXT-END]")),
             "program": (marker("[PROGRAM-START]"), marker("[PROGRAM-END]")),
+            "reference": (marker("[PROGRAM-START]"), marker("[PROGRAM-END]")),
         }
         self.output_id = marker("[OUTPUT-START]")
         self.places = self._places(schema)
@@ -244,7 +252,13 @@ class SequenceTokenizer:
         scene = image + len(self._with_places([0] * self.codes_per_image)) + 2 + 1  # borders and [OUTPUT-START]
         text = scene + self.scenes.longest
         program = text + _TEXT_ROOM
-        rooms: dict[Kind, int] = {"image": image, "scene": scene, "text": text, "program": program}
+        rooms: dict[Kind, int] = {
+            "image": image,
+            "scene": scene,
+            "text": text,
+            "program": program,
+            "reference": program,
+        }
         return {
             **{self.borders[kind][0]: position for kind, position in rooms.items()},
             **self.scenes.places(scene + 1),

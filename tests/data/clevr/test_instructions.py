@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from tests.oracles import instructions as oracle
+from tests.oracles.alignment import facts
 
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.random import make_generator
@@ -13,6 +14,8 @@ from trilingua.data.clevr.instruction_templates import PLACES, SENTENCES, WAYS, 
 from trilingua.data.clevr.instructions import INSTRUCTION_TYPES, generate_instructions
 from trilingua.data.clevr.placement import placement_problem
 from trilingua.data.clevr.references import fitting, minimal_descriptions
+from trilingua.scenes.functions import REFERENCE_TYPES
+from trilingua.scenes.programs import execute_program
 from trilingua.scenes.relations import compute_relationships
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.scenes.schema import CLEVR
@@ -85,6 +88,28 @@ def test_text_has_one_reading_and_it_gives_the_target(generated):
             np.testing.assert_allclose(row[4:], wanted[4:], atol=1e-6, err_msg=item.instruction)
         used.add((kind, sentence))
     assert used == {(kind, sentence) for kind, sentences in SENTENCES.items() for sentence in sentences}
+
+
+def test_references_name_the_objects_that_the_text_names(generated):
+    sizes = Counter()
+    for scene, item in generated:
+        result = execute_program(item.reference, scene, gives=REFERENCE_TYPES)
+        assert result.problem is None, item.instruction
+        found = result.outputs[-1]
+        named = found if isinstance(found, list) else [found]
+        sizes[item.type, len(named) > 1] += 1
+        if item.type == "insertion":
+            assert len(named) == 1 + ("between" in item.instruction.lower()), item.instruction
+        else:
+            assert len(named) == 1 or "closest" in item.instruction, item.instruction
+            kept = [facts(other) for other in item.target_scene.objects]
+            (changed,) = (index for index, one in enumerate(scene.objects) if facts(one) not in kept)
+            assert changed in named, item.instruction
+        for node in item.reference:
+            if node["type"].startswith("filter_"):
+                (value,) = node["value_inputs"]
+                assert any(word in item.instruction for word in WORDS[value]), item.instruction
+    assert all(sizes[kind, True] > 0 for kind in ("appearance_relation", "insertion", "removal"))
 
 
 def test_targets_keep_placement_rules(generated):
@@ -204,12 +229,13 @@ def test_between_is_the_middle():
 def test_json_holds_both_scenes():
     scene = draw_scene(2, 5)
     (item,) = generate_instructions(scene, make_generator(0), 1)
-    value = json.loads(json.dumps(item.to_json(scene, image_filename="a.png", target_image_filename="b.png")))
+    value = json.loads(json.dumps(item.to_json(scene, target_image_filename="b.png")))
     assert list(value) == [
         "image_filename",
         "target_image_filename",
         "type",
         "instruction",
+        "reference",
         "source_scene",
         "target_scene",
     ]

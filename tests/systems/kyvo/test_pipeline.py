@@ -187,7 +187,6 @@ VALUES = {
     "rendering": ("scene",),
     "editing": ("image", "scene", "instruction"),
     "qa": ("image", "scene", "question"),
-    "program": ("image", "scene", "question"),
 }
 
 
@@ -221,7 +220,7 @@ def test_detokenize_never_raises(tiny_model, task):
     size = tiny_model.sequences.vocabulary.size
     markers = np.array(tiny_model.sequences.vocabulary.span("markers").ids)
     kinds = {segment.name: segment.kind for segment in TASKS[task].predicted}
-    types = {"image": Image.Image | None, "scene": Scene, "text": str, "program": str}
+    types = {"image": Image.Image | None, "scene": Scene, "text": str, "program": str, "reference": str}
     for number in range(300):
         length = int(generator.integers(0, 60))
         ids = generator.integers(-3, size + 3, length)  # Ids of no vocabulary, too.
@@ -311,7 +310,7 @@ def test_wrong_values_are_refused_in_one_line(tiny_model, pictures, scenes):
         with pytest.raises(ConfigError) as error:
             call()
         assert (
-            str(error.value) == "task: 'drawing' is unknown; choose one of recognition, rendering, editing, qa, program"
+            str(error.value) == "task: 'drawing' is unknown; choose one of recognition, rendering, editing, qa"
         )
     room = tiny_model.decoder.config.max_positions
     excess = "more than this model reads; shorten the text"

@@ -20,7 +20,10 @@ NEW = {
     *(f"decoder.embedding.{name}" for name in ("markers", "numbers", "number_matrix", "projector")),
     *(f"decoder.head.{name}" for name in ("rows", "number_matrix")),
 }
-PROBES = {f"probes.{name}.output.{kind}" for name in ("given", "drawn") for kind in ("weight", "bias")}
+PROBES = {f"probes.{name}.output.{kind}" for name in ("given", "drawn") for kind in ("weight", "bias")} | {
+    "probes.referents.norm.weight",
+    *(f"probes.referents.{name}.{kind}" for name in ("pointer", "pointed") for kind in ("weight", "bias")),
+}
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +137,7 @@ def test_recipes_that_cannot_start_are_refused_in_words(backbone: Path, tiny_tok
         return str(caught.value)
 
     assert message(config_of("full", "")) == (
-        "backbone: recipe 'full' starts from one; name \"smollm2\" or a Llama directory"
+        "backbone: recipe 'full' starts from one; name \"smollm2\", a Llama directory or a run"
     )
     assert message(config_of("full", backbone, **{"decoder.rope_theta": 5e5})) == (
         f"decoder.rope_theta: is 500000.0, but the backbone {str(backbone)!r} has 10000.0; set it so"
@@ -142,6 +145,29 @@ def test_recipes_that_cannot_start_are_refused_in_words(backbone: Path, tiny_tok
     assert message(config_of("lora", backbone, lora_rank=0)) == (
         'lora rank: 0; expected at least 1; to train all of the backbone use recipe "full"'
     )
+
+
+def test_a_run_goes_on_from_another_one(
+    tiny_run: Path, tiny_tokenizers: Tokenizers, tiny_shards: Path, tmp_path: Path
+) -> None:
+    start = load_decoder(tiny_run, tiny_tokenizers)[1].state_dict()
+    for name, tensor in build_decoder(config_of("full", tiny_run), tiny_tokenizers).state_dict().items():
+        assert torch.equal(tensor, start[name]), name
+    changes = {
+        "tokenizers": str(tiny_run),
+        "data": str(tiny_shards),
+        "trainer.max_steps": 1,
+        "trainer.learning_rate": 1e-8,
+        "trainer.eval_every_steps": 0,
+        "trainer.ema_decay": 0.0,
+    }
+    train_decoder(config_of("lora", tiny_run, **changes), tmp_path / "run")
+    after = load_decoder(tmp_path / "run", tiny_tokenizers)[1].state_dict()
+    for name, tensor in after.items():
+        torch.testing.assert_close(tensor, start[name], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ConfigError) as caught:
+        build_decoder(config_of("full", tiny_run, **{"decoder.dim": 128}), tiny_tokenizers)
+    assert str(caught.value) == f"decoder.dim: is 128, but the backbone {str(tiny_run)!r} has 64; set it so"
 
 
 def test_a_backbone_of_another_text_is_refused_in_words(tiny_tokenizers: Tokenizers, tmp_path: Path) -> None:

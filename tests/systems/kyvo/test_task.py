@@ -22,7 +22,7 @@ from trilingua.tokenizers.sequences import centre_out_order
 
 CONFIG = replace_dotted(
     kyvo_tiny(),
-    {"loader.row_length": 560, "loader.rows_per_batch": 2, "loader.task_weights": {"qa": 4.0, "rendering": 0.25}},
+    {"loader.row_length": 700, "loader.rows_per_batch": 2, "loader.segment_weights": {"answer": 4.0, "image": 0.25}},
 )
 
 
@@ -100,7 +100,7 @@ def test_loss_and_gradients_equal_separate_sequences(
             probe,
             [state(row)[place] for row, place, _, _ in texts],
             [[state(row)[place] for place in closing] for row, _, closing, _ in texts],
-            [referents for *_, referents in texts],
+            [members for *_, members in texts],
         )
         torch.testing.assert_close(metrics["probe_referents"], asked.detach(), rtol=1e-4, atol=1e-5)
         expected = expected + weights["referents"] * asked
@@ -148,7 +148,7 @@ def test_counts_and_metrics_are_those_of_the_sequences(drawn: Drawn, tiny_tokeni
     task = make_task(tiny_tokenizers)
     weight = sum(weight for sequence in sequences for weight in sequence.weights)
     assert task.batch_weight(batch) == pytest.approx(weight)
-    assert task.num_tokens(batch) == 2 * 560
+    assert task.num_tokens(batch) == 2 * 700
     kinds = {tiny_tokenizers.vocabulary.kind(token) for sequence in sequences for token in sequence.predicted}
     _, metrics = task.loss(batch)
     assert {name for name in metrics if name.startswith("loss_")} == {f"loss_{kind}" for kind in kinds}
@@ -172,7 +172,7 @@ def test_a_run_is_known_by_vocabulary_decoder_and_loader(tiny_tokenizers: Tokeni
     fingerprint = task.fingerprint()
     assert fingerprint["vocabulary"] == tiny_tokenizers.vocabulary.digest
     assert fingerprint["decoder"]["dim"] == 64
-    assert fingerprint["loader"]["row_length"] == 560
+    assert fingerprint["loader"]["row_length"] == 700
 
 
 @pytest.mark.parametrize("layer", [0, 3])

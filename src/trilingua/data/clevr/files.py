@@ -48,6 +48,8 @@ class Instruction:
     instruction: str
     source_scene: Scene
     target_scene: Scene
+    reference: list[dict[str, Any]] | None = None
+    """The program that gives the objects that the text names; None in data of others."""
 
 
 class ClevrFolder:
@@ -233,4 +235,5 @@ def _instruction(value: Any, schema: Schema, where: str) -> Instruction:
         instruction=_field(value, "instruction", str, where),
         source_scene=Scene.from_json(value.get("source_scene"), schema=schema, where=f"{where}.source_scene"),
         target_scene=Scene.from_json(value.get("target_scene"), schema=schema, where=f"{where}.target_scene"),
+        reference=value.get("reference"),
     )

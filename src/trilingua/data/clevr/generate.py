@@ -7,6 +7,7 @@ knows the order of work; the rules are in `placement.py`, `questions.py` and `in
 `layout.py` and `manifest.py`.
 """
 
+import dataclasses
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -183,14 +184,6 @@ def _make_instructions(start: int) -> None:
             )
             if filename is not None and not worker.layout.image_path(filename).exists():
                 worker.draw(target, view, filename)
-            records.append(
-                {
-                    "image_filename": scene.image_filename,
-                    "target_image_filename": filename,
-                    "type": instruction.type,
-                    "instruction": instruction.instruction,
-                    "source_scene": scene.to_json(),
-                    "target_scene": target.to_json(),
-                }
-            )
+            drawn = dataclasses.replace(instruction, target_scene=target)
+            records.append(drawn.to_json(scene, target_image_filename=filename))
     worker.layout.write_part("instructions", start, records)

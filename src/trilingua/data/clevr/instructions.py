@@ -23,7 +23,7 @@ defined here such that text and scene alone determine the target.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -41,7 +41,10 @@ from trilingua.data.clevr.instruction_templates import (
     sentence,
     value_phrases,
 )
+from trilingua.data.clevr.question_structure import Described, Filters, to_reference
 from trilingua.data.clevr.references import Description, all_descriptions, fitting, minimal_descriptions
+from trilingua.scenes.functions import ATTRIBUTES
+from trilingua.scenes.programs import Program
 from trilingua.scenes.relations import compute_relationships
 from trilingua.scenes.scene import Scene
 from trilingua.scenes.schema import CLEVR
@@ -66,15 +69,19 @@ class Instruction:
 
     type: InstructionType
     instruction: str
+    reference: Program
+    """Gives the objects of the source that the text names as those to change or to stand beside, as it names them.
+    "The closest" of some is not in it: the program then gives them all."""
     target_scene: Scene
 
-    def to_json(self, source_scene: Scene, *, image_filename: str, target_image_filename: str) -> dict[str, Any]:
-        """Return the entry of a data directory's instruction file."""
+    def to_json(self, source_scene: Scene, *, target_image_filename: str | None) -> dict[str, Any]:
+        """Return the entry of a data directory's instruction file; a target that is not drawn has no file name."""
         return {
-            "image_filename": image_filename,
+            "image_filename": source_scene.image_filename,
             "target_image_filename": target_image_filename,
             "type": self.type,
             "instruction": self.instruction,
+            "reference": self.reference,
             "source_scene": source_scene.to_json(),
             "target_scene": self.target_scene.to_json(),
         }
@@ -140,15 +147,28 @@ def _find(
         written = write(template)
         if written is None:
             continue
-        text, target = written
+        text, reference, target = written
         if text in found:
             continue
         if acceptable(target):
-            return Instruction(type=kind, instruction=text, target_scene=target)
+            return Instruction(type=kind, instruction=text, reference=reference, target_scene=target)
         checks += 1
         if checks == _CHECKS_PER_TYPE:
             break
     return None
+
+
+class _Reference(NamedTuple):
+    """An object, and how it is named."""
+
+    index: int
+    text: str
+    described: Described
+    program: Program
+
+
+Written = tuple[str, Program, Scene]
+"""An instruction's text, the program of what it is about, and the target."""
 
 
 class _Writer:
@@ -160,56 +180,56 @@ class _Writer:
         self.relationships = compute_relationships(scene.objects, scene.directions)
         self.descriptions = [minimal_descriptions(scene.objects, index) for index in range(len(scene.objects))]
 
-    def appearance(self, template: str) -> tuple[str, Scene] | None:
+    def appearance(self, template: str) -> Written | None:
         referred = self._object()
-        return None if referred is None else self._change(template, *referred)
+        return None if referred is None else self._change(template, referred)
 
-    def appearance_relation(self, template: str) -> tuple[str, Scene] | None:
+    def appearance_relation(self, template: str) -> Written | None:
         referred = self._related_object()
-        return None if referred is None else self._change(template, *referred)
+        return None if referred is None else self._change(template, referred)
 
-    def removal(self, template: str) -> tuple[str, Scene] | None:
+    def removal(self, template: str) -> Written | None:
         referred = self._related_object() if self.generator.random() < _RELATION_IN_REMOVAL else self._object()
         if referred is None:
             return None
-        index, text = referred
-        target = edits.remove_object(self.scene, index)
-        return None if target is None else (sentence(template, object=text), target)
+        target = edits.remove_object(self.scene, referred.index)
+        return None if target is None else (sentence(template, object=referred.text), referred.program, target)
 
-    def moving(self, template: str) -> tuple[str, Scene] | None:
+    def moving(self, template: str) -> Written | None:
         referred = self._object()
         if referred is None:
             return None
-        index, text = referred
         directions = DIRECTIONS[int(self.generator.integers(len(DIRECTIONS)))]
-        target = edits.move_object(self.scene, index, directions)
+        target = edits.move_object(self.scene, referred.index, directions)
         if target is None:
             return None
-        return sentence(template, object=text, way=draw(self.generator, WAYS[directions])), target
+        text = sentence(template, object=referred.text, way=draw(self.generator, WAYS[directions]))
+        return text, referred.program, target
 
-    def insertion(self, template: str) -> tuple[str, Scene] | None:
+    def insertion(self, template: str) -> Written | None:
         referred = self._object()
         if referred is None or len(self.scene.objects) >= CLEVR.max_objects:
             return None
-        reference, text = referred
+        program = referred.program
         values = {category.name: draw(self.generator, category.values) for category in CLEVR.categories}
         if self.generator.random() < _BETWEEN_IN_INSERTION:
             second = self._object()
-            if second is None or second[0] == reference:
+            if second is None or second.index == referred.index:
                 return None
-            target = edits.insert_between(self.scene, values, reference, second[0])
-            place = draw(self.generator, BETWEEN).format(reference=text, other=second[1])
+            target = edits.insert_between(self.scene, values, referred.index, second.index)
+            place = draw(self.generator, BETWEEN).format(reference=referred.text, other=second.text)
+            program = to_reference(referred.described, second.described)
         else:
             key = list(PLACES)[int(self.generator.integers(len(PLACES)))]
             distance, directions = key
-            target = edits.insert_beside(self.scene, values, reference, directions, distance)
-            place = draw(self.generator, PLACES[key]).format(reference=text)
+            target = edits.insert_beside(self.scene, values, referred.index, directions, distance)
+            place = draw(self.generator, PLACES[key]).format(reference=referred.text)
         if target is None:
             return None
-        return sentence(template, new=f"a {noun_phrase(self.generator, values)}", place=place), target
+        return sentence(template, new=f"a {noun_phrase(self.generator, values)}", place=place), program, target
 
-    def _change(self, template: str, index: int, text: str) -> tuple[str, Scene] | None:
-        item = self.scene.objects[index]
+    def _change(self, template: str, referred: _Reference) -> Written | None:
+        item = self.scene.objects[referred.index]
         categories = CLEVR.categories
         count = 1 + int(self.generator.integers(3))
         chosen = self.generator.permutation(len(categories))[:count]
@@ -217,38 +237,44 @@ class _Writer:
         for category in (categories[number] for number in chosen):
             others = [value for value in category.values if value != getattr(item, category.name)]
             values[category.name] = draw(self.generator, others)
-        target = edits.change_attributes(self.scene, index, values)
+        target = edits.change_attributes(self.scene, referred.index, values)
         if target is None:
             return None
-        return sentence(template, object=text, **value_phrases(self.generator, values)), target
+        text = sentence(template, object=referred.text, **value_phrases(self.generator, values))
+        return text, referred.program, target
 
-    def _object(self) -> tuple[int, str] | None:
+    def _object(self) -> _Reference | None:
         """Return a random object and a minimal description of it; None if another object looks the same."""
         index = int(self.generator.integers(len(self.scene.objects)))
         if not self.descriptions[index]:
             return None
-        return index, f"the {self._noun(self.descriptions[index])}"
+        noun, filters = self._noun(self.descriptions[index])
+        described = Described(filters=filters)
+        return _Reference(index, f"the {noun}", described, to_reference(described))
 
-    def _related_object(self) -> tuple[int, str] | None:
+    def _related_object(self) -> _Reference | None:
         """Return a random object described by its direction from another one; None if this is ambiguous."""
-        referred = self._object()
-        if referred is None:
+        anchor = self._object()
+        if anchor is None:
             return None
-        reference, text = referred
         direction = draw(self.generator, tuple(RELATIONS))
-        region = self.relationships[direction][reference]
+        region = self.relationships[direction][anchor.index]
         if not region:
             return None
         index = region[int(self.generator.integers(len(region)))]
-        if self.generator.random() < _CLOSEST_IN_RELATION:
-            which, options = "the closest", self._closest_descriptions(index, reference, region)
+        closest = self.generator.random() < _CLOSEST_IN_RELATION
+        if closest:
+            which, options = "the closest", self._closest_descriptions(index, anchor.index, region)
         else:
             which, options = "the", self._region_descriptions(index, region)
         if not options:
             return None
         relation = draw(self.generator, RELATIONS[direction])
         link = draw(self.generator, ("", "that is ", "which stands "))
-        return index, f"{which} {self._noun(options)} {link}{relation} {text}"
+        noun, filters = self._noun(options)
+        described = Described(filters=filters, relations=((direction, anchor.described),))
+        text = f"{which} {noun} {link}{relation} {anchor.text}"
+        return _Reference(index, text, described, to_reference(described, unique=not closest))
 
     def _region_descriptions(self, index: int, region: list[int]) -> list[Description]:
         """Return minimal descriptions unique in the region but not in the scene, so that the relation is needed."""
@@ -267,5 +293,8 @@ class _Writer:
                 options.append(description)
         return options
 
-    def _noun(self, options: list[Description]) -> str:
-        return noun_phrase(self.generator, options[int(self.generator.integers(len(options)))])
+    def _noun(self, options: list[Description]) -> tuple[str, Filters]:
+        """Return words for one of the descriptions, and the filters that it names."""
+        chosen = options[int(self.generator.integers(len(options)))]
+        size, color, material, shape = (chosen.get(name) for name in ATTRIBUTES)
+        return noun_phrase(self.generator, chosen), (size, color, material, shape)

@@ -1,6 +1,7 @@
 """What a question says, as a tree: the sets it describes and what it asks of them, and its program.
 
-The search builds these trees, the wording reads them. This module knows no scene and no words.
+The same trees describe what an instruction is about. The search builds them, the wording reads them. This module
+knows no scene and no words.
 """
 
 from dataclasses import dataclass
@@ -61,6 +62,22 @@ def to_program(question: Question) -> Program:
             index = _add(nodes, name, index)
         operands.append(index)
     _add(nodes, function, *operands)
+    return nodes
+
+
+def to_reference(*subjects: Described, unique: bool = True) -> Program:
+    """Return the program that gives what is described, its nodes in postfix order with none shared.
+
+    Args:
+        subjects: one description, or two for the objects of both.
+        unique: one description is that of one object, which the program gives; otherwise it gives a set.
+    """
+    nodes: Program = []
+    found = [_add_set(nodes, subject) for subject in subjects]
+    if len(found) == 2:
+        _add(nodes, "union", *found)
+    elif unique:
+        _add(nodes, "unique", *found)
     return nodes
 
 

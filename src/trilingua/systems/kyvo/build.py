@@ -135,7 +135,11 @@ def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
 
 def _load_backbone(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
     if not config.backbone:
-        raise ConfigError(f'backbone: recipe {config.recipe!r} starts from one; name "smollm2" or a Llama directory')
+        raise ConfigError(
+            f'backbone: recipe {config.recipe!r} starts from one; name "smollm2", a Llama directory or a run'
+        )
+    if _is_run(config.backbone):
+        return load_decoder(config.backbone, tokenizers)[1]
     sizes = _span_sizes(tokenizers)
     return load_llama(
         backbone_folder(config.backbone),
@@ -274,6 +278,13 @@ def save_module(module: nn.Module, path: Path, *, dtype: torch.dtype | None = No
         converted = tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
         tensors[prefix + name] = converted.contiguous().cpu()
     save_weights(path, tensors)
+
+
+def _is_run(name: str) -> bool:
+    """Return whether a backbone is a decoder's run and no Llama directory."""
+    path = Path(name) / "config.json"
+    value = read_json(path) if path.is_file() else None
+    return isinstance(value, dict) and value.get("kind") == "kyvo"
 
 
 def run_kind(run: str | Path) -> str:

@@ -75,7 +75,7 @@ class KyvoConfig:
     recipe: Literal["scratch", "full", "lora"] = "scratch"
     """From random weights; from a backbone, all of it; or a backbone's adapters with everything new."""
     backbone: str = ""
-    """Weights to start from: "smollm2" or a Llama directory."""
+    """Weights to start from: "smollm2", a Llama directory, or the run of a decoder over the same vocabulary."""
     lora_rank: int = 8
     """Rank of the adapters of recipe "lora"."""
     number_sigma: float = 1.0
@@ -133,15 +133,14 @@ def kyvo_clevr() -> KyvoConfig:
         ),
         probe_weight=1.0,
         probe_layer=4,
-        # Seeing needs pictures; editing, answering and programs need scenes, of which three fit where a picture is
-        # left out. A drawn picture has 256 tokens to an answer's three, so that weights by token must differ by
-        # task for the answers to count.
+        # Seeing needs pictures; editing and answering need scenes, of which three fit where a picture is left out. A
+        # drawn picture has 256 tokens to an answer's three, so that weights by token must differ for answers to count.
         loader=LoaderConfig(
-            mix={"recognition": 1.0, "rendering": 0.4, "editing": 0.1, "qa": 0.2, "program": 0.1},
+            mix={"recognition": 1.0, "rendering": 0.4, "editing": 0.1, "qa": 0.2},
             blind_share=0.35,
-            blind_mix={"editing": 2.0, "qa": 8.0, "program": 8.0},
+            blind_mix={"editing": 3.0, "qa": 8.0},
             code_share=0.1,
-            task_weights={"recognition": 1.0, "rendering": 0.25, "editing": 1.0, "qa": 4.0, "program": 1.0},
+            segment_weights={"image": 0.25, "answer": 8.0},
             edited_image_share=1.0,
             row_length=2048,
             rows_per_batch=2,

@@ -195,8 +195,9 @@ def _qa(
         pictures = _pictures(folder, [item.image_filename for item in batch])
         texts = [item.question for item in batch]
         known = [scenes[item.image_filename] for item in batch]
-        direct += model.ask(pictures, texts, scene=known)
-        by_program += model.ask(pictures, texts, scene=known, by_program=True)
+        answers = model.ask(pictures, texts, scene=known, explain=True)
+        direct += [answer.direct for answer in answers]
+        by_program += [answer.text for answer in answers]
     truth = [str(item.answer) for item in asked]
     types = [answer_type(answer) or "other" for answer in truth]
     programs = score_answers(by_program, truth, types)

@@ -64,7 +64,7 @@ def _inner(segment: Segment, sequences: SequenceTokenizer, tokens_per_image: int
         return objects
     if segment.kind == "text":
         return choice(*(literal(*_text(sequences, word)) for word in answer_words(sequences.scenes.schema)))
-    return _program(sequences)
+    return _program(sequences, answers=segment.kind == "program")
 
 
 def _text(sequences: SequenceTokenizer, text: str) -> list[int]:
@@ -85,10 +85,14 @@ def _object(sequences: SequenceTokenizer, number: int) -> Grammar:
     return sequence(*parts, literal(vocabulary.marker("[OBJECT-END]")))
 
 
-def _program(sequences: SequenceTokenizer) -> Grammar:
+def _program(sequences: SequenceTokenizer, *, answers: bool) -> Grammar:
     """Return "a well-typed program in postfix order" as a regular language.
 
     CLEVR's programs need no deeper stack than two sets, so that types alone decide which word may follow.
+
+    Args:
+        sequences: how text is written.
+        answers: the program answers a question; otherwise it gives objects.
     """
 
     def words(names: Iterable[str]) -> Grammar:
@@ -112,6 +116,8 @@ def _program(sequences: SequenceTokenizer) -> Grammar:
     def any_set(first: Grammar) -> Grammar:
         return choice(first, sequence(first, later, words(["union", "intersect"]), filters))
 
+    if not answers:
+        return sequence(any_set(opening), repeat(words(["unique"]), 0, 1))
     compared = [
         sequence(words(["unique"]), words([query]), later, words(["unique"]), words([query]),
                  words([query.replace("query_", "equal_")]))

@@ -59,17 +59,11 @@ def make_judge(
                 for record, scene, question in asked
             ]
             answers = [_text(model, question.answer) for _, _, question in asked]
-            found = [
-                sequences.parse(TASKS["qa"], decoded.ids).values["answer"]
-                for decoded in model.decode_task("qa", values)
-            ]
-            figures["qa_accuracy"] = sum(map(str.__eq__, found, answers)) / len(answers)
             programs = [_text(model, question.program) for _, _, question in asked]
-            written = [
-                sequences.parse(TASKS["program"], decoded.ids).values["program"]
-                for decoded in model.decode_task("program", values)
-            ]
-            figures["program_accuracy"] = sum(map(str.__eq__, written, programs)) / len(programs)
+            written = [sequences.parse(TASKS["qa"], decoded.ids).values for decoded in model.decode_task("qa", values)]
+            figures["qa_accuracy"] = sum(w["answer"] == a for w, a in zip(written, answers, strict=True)) / len(asked)
+            right = sum(w["program"] == p for w, p in zip(written, programs, strict=True))
+            figures["program_accuracy"] = right / len(asked)
         _draw(model, records[:_PICTURES], truth[:_PICTURES], out_dir / "rendering.png")
         return figures
 

@@ -55,10 +55,13 @@ class Answer:
     """An answer with the reason for it."""
 
     text: str
-    program: str | None = None
-    """The functional program that was written and run on the scene; None if the answer was written directly."""
+    """What the program gives, or `direct` where it cannot be run."""
+    direct: str
+    """What the model writes behind the program, which it does not run."""
+    program: str
+    """The functional program that the model writes for the question."""
     problem: str | None = None
-    """Why the program could not be run, in which case `text` was written directly."""
+    """Why the program could not be run."""
 
 
 class SeenPicture(NamedTuple):
@@ -215,19 +218,17 @@ class Kyvo:
             images: a picture or a list of them.
             questions: one question each.
             scene: the scene of each; None recognizes it first.
-            by_program: write the functional program and run it on the scene, instead of answering directly.
-            explain: return an `Answer` with the program, which implies `by_program`.
+            by_program: run the functional program that the model writes on the scene, instead of taking the answer
+                that it writes behind it.
+            explain: return an `Answer` with the program and both answers.
         """
         pictures, one = _as_list(images)
         texts = _texts(questions, one, "question")
         seen = self._see(pictures)
         known = self._scenes(seen, scene, one)
         values = [{"image": image, "scene": item, "question": text} for image, item, text in _zip(seen, known, texts)]
-        if by_program or explain:
-            answers = self._answer_by_program(values)
-        else:
-            answers = [Answer(text=text) for text in self._answer(values)]
-        results = answers if explain else [answer.text for answer in answers]
+        answers = self._answer(values)
+        results = answers if explain else [item.text if by_program else item.direct for item in answers]
         return results[0] if one else results
 
     def tokenize(self, task: str, **values: Any) -> list[int]:
@@ -334,7 +335,7 @@ class Kyvo:
                 self.decoder,
                 prompts[start : start + _BATCH],
                 grammar if constrained else None,
-                places=self.sequences.places,
+                places=self.sequences.places if constrained else {},
                 vectors=None if vectors is None else vectors[start : start + _BATCH],
                 ordered=ordered,
                 max_new_tokens=limit,
@@ -394,22 +395,17 @@ class Kyvo:
                 f"{where}: has {len(scene.objects)} objects; this model reads at most {schema.max_objects}"
             )
 
-    def _answer(self, values: Sequence[Mapping[str, Any]]) -> list[str]:
-        decoded = self.decode_task("qa", values)
-        return [self.sequences.parse(TASKS["qa"], item.ids).values["answer"] for item in decoded]
-
-    def _answer_by_program(self, values: Sequence[Mapping[str, Any]]) -> list[Answer]:
-        """Write each question's program and run it; where that fails, answer directly."""
+    def _answer(self, values: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """Write each question's program and answer, and run the program; the answer counts where that fails."""
         answers: list[Answer] = []
-        for item, decoded in zip(values, self.decode_task("program", values), strict=True):
-            text = self.sequences.parse(TASKS["program"], decoded.ids).values["program"]
-            parsed = program_from_text(text)
+        for item, decoded in zip(values, self.decode_task("qa", values), strict=True):
+            written = self.sequences.parse(TASKS["qa"], decoded.ids).values
+            parsed = program_from_text(written["program"])
             result = execute_program(parsed.program, item["scene"]) if parsed.problem is None else None
             problem = parsed.problem if result is None else result.problem
-            if result is not None and result.answer is not None:
-                answers.append(Answer(text=result.answer, program=text))
-            else:
-                answers.append(Answer(text=self._answer([item])[0], program=text, problem=problem))
+            found = None if result is None else result.answer
+            direct, program = written["answer"], written["program"]
+            answers.append(Answer(text=found or direct, direct=direct, program=program, problem=problem))
         return answers
 
 

@@ -17,7 +17,6 @@ from trilingua.core.errors import ConfigError
 from trilingua.data.cells import NUM_CELL_VALUES, num_cell_classes
 from trilingua.data.loaders import Cells, KyvoBatch, Pointers
 from trilingua.data.packing import IGNORED
-from trilingua.data.referents import NUM_REFERENTS
 from trilingua.models.decoder import Decoder
 from trilingua.nn.embeddings import PlacedVectors
 from trilingua.nn.losses import token_loss
@@ -66,7 +65,7 @@ class KyvoTask(TrainTask):
             decoder.layers[config.probe_layer - 1].register_forward_hook(self._probed)
         for name in self._probe_weights:
             self.model.probes[name] = (
-                PointerProbe(decoder.config.dim, NUM_REFERENTS)
+                PointerProbe(decoder.config.dim)
                 if name == "referents"
                 else DenseProbe(decoder.config.dim, num_cell_classes(tokenizers.schema), NUM_CELL_VALUES)
             )
