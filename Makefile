@@ -48,7 +48,7 @@ out/peers/%:
 # The shipped model's recipe, from nothing. A step that was cut off goes on where it was when this is called again.
 train-default: .venv/.installed
 	$(BIN)/trilingua data clevr --out data/train --num-scenes $(SCENES) --seed 1 --split train \
-		--questions-per-scene 8 --instructions-per-scene 3 --pictured-share 0.08
+		--questions-per-scene 20 --instructions-per-scene 6 --pictured-share 0.04
 	$(BIN)/trilingua train kyvo-clevr-tokenizers --data data/train --out runs/tokenizers $(call resume,runs/tokenizers)
 	$(BIN)/trilingua tokenize data/train --checkpoint runs/tokenizers --out data/shards
 	$(BIN)/trilingua train kyvo-clevr --tokenizers runs/tokenizers --data data/shards --out runs/kyvo-clevr \

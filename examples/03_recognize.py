@@ -48,7 +48,7 @@ def main(out: Path, run: str | None = None) -> None:
     edited_scene.save(out / "edited.json")
     print(f"{instruction}: {len(scene.objects)} objects before, {len(edited_scene.objects)} after")
 
-    # Picture, scene and question to an answer: written directly, or by a program that runs on the scene.
+    # Picture, scene and question to an answer: written by the model, or by its program that runs on the scene.
     question = "How many metal things are there?"
     print(f"{question} {model.ask(picture, question, scene=scene)}")
     answer = model.ask(picture, question, scene=scene, explain=True)

@@ -55,7 +55,12 @@ def test_recognize_render_edit_ask(picture, tiny_run, tiny_model, tiny_data, tmp
     printed = call(capsys, "ask", picture, "--question", question, "--scene", true, "--explain", *model)
     explained = tiny_model.ask(picture, question, scene=Scene.load(true), explain=True)
     assert printed.out == f"{explained.text}\n"
-    assert printed.err.splitlines()[0] == f"program: {explained.program}"
+    first, *others = printed.err.splitlines()
+    assert first == f"program: {explained.program}"
+    assert [line for line in others if line.startswith("object: ")] == [
+        f"object: {o.size} {o.color} {o.material} {o.shape} at x {o.location[0]:.2f} m, y {o.location[1]:.2f} m"
+        for o in explained.objects
+    ]
 
 
 def test_evaluate_and_score(tiny_run, tiny_data, tmp_path, capsys):

@@ -8,7 +8,7 @@ from tests.oracles.alignment import facts
 
 from trilingua.data.clevr.files import ClevrFolder
 from trilingua.data.clevr.instructions import generate_instructions
-from trilingua.data.referents import UNKNOWN, edit_referents, program_referents
+from trilingua.data.referents import UNKNOWN, asked_referents, edit_referents, program_referents, to_numbers
 from trilingua.scenes.program_text import program_from_text
 from trilingua.scenes.scene import Scene, SceneObject
 
@@ -44,6 +44,26 @@ def test_sets_by_hand(text: str, expected: list[int]) -> None:
     parsed = program_from_text(text)
     assert parsed.problem is None
     assert list(program_referents(parsed.program, SCENE, ORDER)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("scene filter_shape:cube count", [(1, 2)]),
+        ("scene filter_color:green exist", [()]),
+        ("scene filter_shape:sphere unique same_color filter_shape:cube count", [(3,), (2,)]),
+        (
+            "scene filter_color:blue unique query_size scene filter_shape:sphere unique query_size equal_size",
+            [(1,), (3,)],
+        ),
+        ("scene filter_shape:cube count scene count greater_than", [(1, 2), (1, 2, 3)]),
+    ],
+)
+def test_what_a_program_asks_of(text: str, expected: list[tuple[int, ...]]) -> None:
+    program = program_from_text(text).program
+    assert program is not None
+    found = asked_referents(program, program_referents(program, SCENE, ORDER))
+    assert [to_numbers(members) for members in found] == expected
 
 
 def test_an_ill_formed_program_is_about_nothing() -> None:

@@ -122,11 +122,11 @@ def test_a_shard_that_lacks_a_part_is_refused_in_words(tmp_path: Path) -> None:
     path = tmp_path / "one.safetensors"
     write_shard(path, random_records(0, 2), VOCABULARY)
     arrays = load_file(path)
-    del arrays["answer.offsets"]
+    del arrays["question.answer.offsets"]
     save_file(arrays, path, metadata={"kind": "trilingua-shard", "vocabulary": VOCABULARY.digest})
     with pytest.raises(InputError) as caught:
         Shards(tmp_path, VOCABULARY)
-    assert str(caught.value) == f"{path}: lacks answer.offsets; it is of another version; tokenize again"
+    assert str(caught.value) == f"{path}: lacks question.answer.offsets; it is of another version; tokenize again"
     write_shard(path, random_records(0, 2), VOCABULARY)
     save_file(load_file(path), path, metadata={"kind": "trilingua-shard"})
     with pytest.raises(InputError) as caught:

@@ -3,7 +3,7 @@
 import dataclasses
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from trilingua.systems.kyvo.build import Tokenizers
 from trilingua.systems.kyvo.train import index_maps
 from trilingua.tokenizers.images import SeenImages, image_to_pixels
 from trilingua.tokenizers.scenes import canonical_order
+from trilingua.tokenizers.sequences import TASKS
 
 
 def tokenize(data: Path, out: Path, tokenizers: Tokenizers, *, size: int = 4, **options: object) -> int:
@@ -60,6 +61,11 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
         inner = [start + token for token in text.tokenize(words)]
         return (marker(f"[{kind}-START]"), *inner, marker(f"[{kind}-END]"))
 
+    def listed(sets: Sequence[Sequence[int]]) -> tuple[int, ...]:
+        closed = [[*(marker(f"[OBJECT-{number}]") for number in numbers), marker("[OBJECT-END]")] for numbers in sets]
+        return (marker("[SCENE-START]"), *(token for numbers in closed for token in numbers), marker("[SCENE-END]"))
+
+    sequences = tiny_tokenizers.sequences
     assert len(shards) == len(folder) == 6
     for position in range(6):
         record, scene = shards[position], folder.scene(position)
@@ -91,6 +97,9 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
                     members = [output] if kind == "unique" else output
                     known[-1] = sum(2 ** order.index(member) for member in members)
             assert made.referents == (*known, UNKNOWN)
+            asked = [node for node in question.program if node["type"] in ("unique", "count", "exist")]
+            sets = [sorted(1 + order.index(member) for member in ran[node["inputs"][0]]) for node in asked]
+            assert made.objects == listed(sets)
         edits = [item for item in folder.instructions() if item.image_filename == name]
         assert len(edits) == len(record.edits) > 0
         for edit, written in zip(edits, record.edits, strict=True):
@@ -98,6 +107,13 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
             assert edit.reference is not None
             assert written.reference == framed(program_to_text(edit.reference, gives=REFERENCE_TYPES), "PROGRAM")
             assert len(written.referents) == len(written.reference)
+            sets = sequences.parse(TASKS["editing"], written.reference + written.objects).values["objects"]
+            assert listed(sets) == written.objects
+            if edit.type == "insertion":
+                assert len(sets[-1]) == 1 + ("between" in edit.instruction.lower())
+            else:
+                (number,) = sets[-1]
+                assert written.referents[-1] == 2 ** (number - 1)
             assert (written.referents[-1] == UNKNOWN) == (edit.type == "insertion")
             found = scenes.detokenize(written.edited_scene)
             assert found.problems == ()

@@ -22,8 +22,8 @@ def ask(
         image: the picture.
         question: what to answer.
         scene: its scene as JSON; recognized first if it is not given.
-        explain: answer by the functional program that the model writes, run on the scene, and print it to standard
-            error.
+        explain: answer by the functional program that the model writes, run on the scene, and print it and the objects
+            that the model takes it to be about to standard error.
         checkpoint: run directory; the shipped model by default.
     """
     from trilingua import load
@@ -39,6 +39,9 @@ def ask(
     answer = model.ask(picture, question, scene=known, explain=explain)
     if explain:
         say(f"program: {answer.program}")
+        for item in answer.objects:
+            x, y, _ = item.location
+            say(f"object: {item.size} {item.color} {item.material} {item.shape} at x {x:.2f} m, y {y:.2f} m")
         if answer.problem:
             say(f"this is the model's own answer, because the program could not be run: {answer.problem}")
     print(answer.text if explain else answer)

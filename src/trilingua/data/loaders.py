@@ -89,7 +89,7 @@ class Pointers(NamedTuple):
     """Whether the step gives the object; -1 where there is none."""
 
 
-Pointer = tuple[int, Int64[np.ndarray, "_"], int]
+Pointer = tuple[int, Int64[np.ndarray, "..."], int]
 """One step of `Pointers`: its token, those of the objects, and the set that it is about."""
 
 
@@ -168,7 +168,7 @@ class SequenceBuilder:
         for segment in task.predicted:
             scale = self.config.segment_weights.get(segment.name, 1.0)
             piece = self._piece(segment, record, pieces)
-            if not piece:  # a reference that is not known
+            if not piece:  # a reference that is not known, and what it finds
                 continue
             emphasis = [1.0] * len(piece)
             if segment.kind == "image":
@@ -212,7 +212,12 @@ class SequenceBuilder:
         order = generator.permutation(len(record.questions))
         for index in order[: count("qa", len(order))]:
             question = record.questions[index]
-            pieces = {"question": question.question, "program": question.program, "answer": question.answer}
+            pieces = {
+                "question": question.question,
+                "program": question.program,
+                "objects": question.objects,
+                "answer": question.answer,
+            }
             sequences.append(self.build(TASKS["qa"], record, pieces, blind=blind))
             referents.append((UNKNOWN, *question.referents))
         edits = generator.permutation(len(record.edits))
@@ -221,6 +226,7 @@ class SequenceBuilder:
             pieces = {
                 "instruction": edit.instruction,
                 "reference": edit.reference,
+                "objects": edit.objects,
                 "edited_scene": edit.edited_scene,
                 "edited_image": edit.edited_image,
             }

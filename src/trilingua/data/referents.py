@@ -38,6 +38,22 @@ def program_referents(program: Sequence[Any], scene: Scene, order: Sequence[int]
     return tuple(gives(node, output) for node, output in zip(program, outputs, strict=True))
 
 
+def asked_referents(program: Sequence[Any], referents: Sequence[int]) -> tuple[int, ...]:
+    """Return the sets of objects that a program counts, looks for something in, or takes for one object, in its order.
+
+    Args:
+        program: in CLEVR's form; it can be run.
+        referents: what its nodes give, by `program_referents`.
+    """
+    nodes = map(node_parts, program)
+    return tuple(referents[inputs[0]] for name, inputs, _ in nodes if name in ("unique", "count", "exist"))
+
+
+def to_numbers(referents: int) -> tuple[int, ...]:
+    """Return the numbers of a set's objects, ascending."""
+    return tuple(number for number in range(1, referents.bit_length() + 1) if referents >> (number - 1) & 1)
+
+
 def edit_referents(source: Scene, target: Scene, order: Sequence[int]) -> int:
     """Return the object of the source that is not in the target as it was; `UNKNOWN` where all are.
 

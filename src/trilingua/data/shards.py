@@ -25,11 +25,13 @@ class QuestionRecord:
     """A question, its answer and the program that finds it, as segments of ids."""
 
     question: Ids
-    answer: Ids
     program: Ids
     referents: Ids = ()
     """For each id of the program, the objects that the program so far gives; `UNKNOWN` inside of a step, and where it
     gives no objects. Empty where nothing is known."""
+    objects: Ids
+    """The objects that the program asks something of."""
+    answer: Ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +41,13 @@ class EditRecord:
     instruction: Ids
     reference: Ids
     """The program that gives the objects that the instruction names; empty where it is not known."""
+    referents: Ids = ()
+    """For each id of the reference, as in a question; for its last, the object that is changed."""
+    objects: Ids
+    """The object that is changed, or those that a new one is placed by."""
     edited_scene: Ids
     edited_image: Ids = ()
     """Codes in raster order; empty where the target was not drawn."""
-    referents: Ids = ()
-    """For each id of the reference, as in a question; for its last, the object that is changed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +68,9 @@ class SceneRecord:
     edits: tuple[EditRecord, ...] = field(default=())
 
 
-_OF_QUESTIONS = ("question", "answer", "program")
-_OF_EDITS = ("instruction", "reference", "edited_scene", "edited_image")
-_LISTS = ("scene", *_OF_QUESTIONS, "question.referents", *_OF_EDITS, "edit.referents")
+_OF_QUESTIONS = ("question", "program", "referents", "objects", "answer")
+_OF_EDITS = ("instruction", "reference", "referents", "objects", "edited_scene", "edited_image")
+_LISTS = ("scene", *(f"question.{name}" for name in _OF_QUESTIONS), *(f"edit.{name}" for name in _OF_EDITS))
 _ARRAYS = frozenset(
     {"image", "vectors", "cell_classes", "cell_values", "num_questions", "num_edits"}
     | {f"{name}.{part}" for name in _LISTS for part in ("ids", "offsets")}
@@ -98,10 +102,8 @@ def write_shard(
     }
     lists = {
         "scene": [record.scene for record in records],
-        **{name: [getattr(item, name) for item in questions] for name in _OF_QUESTIONS},
-        **{name: [getattr(item, name) for item in edits] for name in _OF_EDITS},
-        "question.referents": [question.referents for question in questions],
-        "edit.referents": [edit.referents for edit in edits],
+        **{f"question.{name}": [getattr(item, name) for item in questions] for name in _OF_QUESTIONS},
+        **{f"edit.{name}": [getattr(item, name) for item in edits] for name in _OF_EDITS},
     }
     for name, values in lists.items():
         arrays[f"{name}.ids"] = np.concatenate(
@@ -157,22 +159,11 @@ class Shards:
             cell_classes=shard["cell_classes"][row],
             cell_values=shard["cell_values"][row],
             questions=tuple(
-                QuestionRecord(
-                    question=ids("question", i),
-                    answer=ids("answer", i),
-                    program=ids("program", i),
-                    referents=ids("question.referents", i),
-                )
+                QuestionRecord(**{name: ids(f"question.{name}", i) for name in _OF_QUESTIONS})
                 for i in range(first_question, first_question + shard["num_questions"][row])
             ),
             edits=tuple(
-                EditRecord(
-                    instruction=ids("instruction", i),
-                    reference=ids("reference", i),
-                    edited_scene=ids("edited_scene", i),
-                    edited_image=ids("edited_image", i),
-                    referents=ids("edit.referents", i),
-                )
+                EditRecord(**{name: ids(f"edit.{name}", i) for name in _OF_EDITS})
                 for i in range(first_edit, first_edit + shard["num_edits"][row])
             ),
         )

@@ -1,10 +1,10 @@
 """A CLEVR data directory to shards of ids."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int16
@@ -13,10 +13,11 @@ from trilingua.core.errors import InputError
 from trilingua.core.io import read_json, write_json
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, Instruction, Question, cell_objects
-from trilingua.data.referents import UNKNOWN, edit_referents, program_referents
-from trilingua.data.shards import EditRecord, QuestionRecord, SceneRecord, write_shard
-from trilingua.scenes.functions import PROGRAM_TYPES, REFERENCE_TYPES
+from trilingua.data.referents import UNKNOWN, asked_referents, edit_referents, program_referents, to_numbers
+from trilingua.data.shards import EditRecord, Ids, QuestionRecord, SceneRecord, write_shard
+from trilingua.scenes.functions import ANSWER_TYPES, REFERENCE_TYPES
 from trilingua.scenes.program_text import program_to_text
+from trilingua.scenes.programs import Program, node_parts
 from trilingua.scenes.scene import Scene
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.scenes import NumberedScene, canonical_order
@@ -139,8 +140,6 @@ def _records(
     vectors = dict(zip(names, seen.vectors.numpy().astype(np.float16), strict=True))
     codes = dict(zip(names, seen.codes.numpy().astype(np.uint16), strict=True))
     for scene, name in zip(scenes, own, strict=True):
-        order = canonical_order(scene, schema)
-        source_orders = [canonical_order(item.source_scene, schema) for item in instructions[name]]
         targets = cell_targets(scene, cell_objects(index_map(scene), grid=images.config.grid_size), schema)
         yield SceneRecord(
             image=codes[name],
@@ -149,54 +148,93 @@ def _records(
             cell_classes=targets.classes,
             cell_values=targets.values.astype(np.float16),
             questions=tuple(
-                QuestionRecord(
-                    question=tuple(sequences.segment(_SEGMENTS["question"], item.question)),
-                    answer=tuple(sequences.segment(_SEGMENTS["answer"], item.answer)),
-                    program=tuple(sequences.segment(_SEGMENTS["program"], program_to_text(item.program))),
-                    referents=_referents(item.program, scene, order, sequences),
-                )
+                question_record(item.question, item.answer, item.program, scene, sequences)
                 for item in questions[name]
                 if item.answer is not None and item.program is not None
             ),
             edits=tuple(
-                EditRecord(
-                    instruction=tuple(sequences.segment(_SEGMENTS["instruction"], item.instruction)),
-                    edited_scene=tuple(
-                        sequences.segment(
-                            _SEGMENTS["edited_scene"],
-                            number_edit(item.source_scene, item.target_scene, source_order),
-                        )
-                    ),
-                    edited_image=tuple(codes[drawn].tolist()) if (drawn := item.target_image_filename) else (),
-                    reference=_reference(item, sequences),
-                    referents=_edit_referents(item, source_order, sequences),
-                )
-                for item, source_order in zip(instructions[name], source_orders, strict=True)
+                edit_record(item, sequences, codes[drawn].tolist() if (drawn := item.target_image_filename) else ())
+                for item in instructions[name]
             ),
         )
 
 
-def _referents(
-    program: list[dict[str, Any]], scene: Scene, order: list[int], sequences: SequenceTokenizer
-) -> tuple[int, ...]:
-    """Return what is known after each id of a program's segment: of the last id of a word, what its node gives."""
-    found = [UNKNOWN]  # the border
-    words = program_to_text(program, gives=PROGRAM_TYPES).split(" ")
-    for index, (word, referents) in enumerate(zip(words, program_referents(program, scene, order), strict=True)):
+def question_record(
+    question: str, answer: str, program: Program, scene: Scene, sequences: SequenceTokenizer
+) -> QuestionRecord:
+    """Return a question about a scene as segments of ids."""
+    thought = _think("program", program, scene, sequences)
+    return QuestionRecord(
+        question=tuple(sequences.segment(_SEGMENTS["question"], question)),
+        program=thought.program,
+        referents=thought.referents,
+        objects=thought.objects,
+        answer=tuple(sequences.segment(_SEGMENTS["answer"], answer)),
+    )
+
+
+def edit_record(edit: Instruction, sequences: SequenceTokenizer, codes: Sequence[int] = ()) -> EditRecord:
+    """Return an instruction and what it leads to as segments of ids.
+
+    Args:
+        edit: the instruction with its scenes.
+        sequences: writes segments.
+        codes: the target picture's, in raster order; none where it was not drawn.
+    """
+    source, target = edit.source_scene, edit.target_scene
+    order = canonical_order(source, sequences.scenes.schema)
+    changed = edit_referents(source, target, order)
+    thought = _think("reference", edit.reference, source, sequences, changed=changed)
+    return EditRecord(
+        instruction=tuple(sequences.segment(_SEGMENTS["instruction"], edit.instruction)),
+        reference=thought.program,
+        referents=thought.referents,
+        objects=thought.objects,
+        edited_scene=tuple(sequences.segment(_SEGMENTS["edited_scene"], number_edit(source, target, order))),
+        edited_image=tuple(codes),
+    )
+
+
+class _Thought(NamedTuple):
+    """A program, what is known after each of its ids, and the objects that it finds, as ids."""
+
+    program: Ids
+    referents: Ids
+    objects: Ids
+
+
+def _think(
+    kind: Literal["program", "reference"],
+    program: Program | None,
+    scene: Scene,
+    sequences: SequenceTokenizer,
+    *,
+    changed: int = UNKNOWN,
+) -> _Thought:
+    """Return how a program is written and what it finds; nothing where there is none, or it cannot be run.
+
+    Args:
+        kind: what the program gives: an answer, or objects.
+        program: what is asked of the scene.
+        scene: the scene.
+        sequences: writes segments.
+        changed: the object that an edit changes, which its reference then finds.
+    """
+    if program is None:
+        return _Thought((), (), ())
+    given = program_referents(program, scene, canonical_order(scene, sequences.scenes.schema))
+    found = asked_referents(program, given)
+    if kind == "reference" and node_parts(program[-1])[0] != "unique":
+        found = (*found, given[-1] if changed == UNKNOWN else changed)
+    if UNKNOWN in found:
+        return _Thought((), (), ())
+    text = program_to_text(program, gives=ANSWER_TYPES if kind == "program" else REFERENCE_TYPES)
+    known = [UNKNOWN]  # the border
+    for index, (word, referents) in enumerate(zip(text.split(" "), given, strict=True)):
         length = len(sequences.text.tokenize(f" {word}" if index else word))
-        found += [UNKNOWN] * (length - 1) + [referents]
-    return (*found, UNKNOWN)
-
-
-def _reference(edit: Instruction, sequences: SequenceTokenizer) -> tuple[int, ...]:
-    if edit.reference is None:
-        return ()
-    return tuple(sequences.segment(_SEGMENTS["reference"], program_to_text(edit.reference, gives=REFERENCE_TYPES)))
-
-
-def _edit_referents(edit: Instruction, order: list[int], sequences: SequenceTokenizer) -> tuple[int, ...]:
-    """Return what is known after each id of a reference's segment: of the last id, the object that is changed."""
-    if edit.reference is None:
-        return ()
-    steps = _referents(edit.reference, edit.source_scene, order, sequences)
-    return (*steps[:-1], edit_referents(edit.source_scene, edit.target_scene, order))
+        known += [UNKNOWN] * (length - 1) + [referents]
+    return _Thought(
+        program=tuple(sequences.segment(_SEGMENTS[kind], text)),
+        referents=(*known, changed),
+        objects=tuple(sequences.segment(_SEGMENTS["objects"], [to_numbers(members) for members in found])),
+    )

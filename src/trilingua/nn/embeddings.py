@@ -76,8 +76,12 @@ class UnifiedEmbedding(nn.Module):
         self.projector = nn.Parameter(torch.randn(dim, image_code_dim) * (std / math.sqrt(max(image_code_dim, 1))))
 
     @torch.no_grad()
-    def set_codebook(self, codebook: Float[Tensor, "code code_dim"]) -> None:
-        """Install the frozen code vectors of the image tokenizer; the projector is scaled so that rows start at `std`.
+    def set_codebook(self, codebook: Float[Tensor, "code code_dim"], *, scale: bool = True) -> None:
+        """Install the frozen code vectors of the image tokenizer.
+
+        Args:
+            codebook: the vectors.
+            scale: scale the projector so that rows start at `std`; not for one that is trained.
 
         Raises:
             ConfigError: the codebook has another shape than the configuration says.
@@ -88,7 +92,7 @@ class UnifiedEmbedding(nn.Module):
                 "use the image tokenizer that the configuration names"
             )
         self.codebook.copy_(codebook)
-        if codebook.numel():
+        if scale and codebook.numel():
             size = functional.linear(self.codebook, self.projector).square().mean().sqrt()
             if size > 0:
                 self.projector.mul_(self.std / size)

@@ -71,7 +71,10 @@ class SceneTokenizer:
             }
             for category in schema.categories
         }
-        self._starts = [vocabulary.marker(f"[OBJECT-{number}]") for number in range(1, schema.max_objects + 1)]
+        self.starts = [vocabulary.marker(f"[OBJECT-{number}]") for number in range(1, schema.max_objects + 1)]
+        """The markers that open objects, by their numbers from 1."""
+        self.end = vocabulary.marker("[OBJECT-END]")
+        """Closes an object."""
         self._values = {name: {ids: value for value, ids in values.items()} for name, values in self.value_ids.items()}
 
         self.object_lengths = (self._object_length(min), self._object_length(max))
@@ -98,7 +101,7 @@ class SceneTokenizer:
         shortest, longest = self.object_lengths
         if shortest != longest:
             return {}
-        return {start: first + index * longest for index, start in enumerate(self._starts)}
+        return {start: first + index * longest for index, start in enumerate(self.starts)}
 
     def tokenize(self, scene: Scene | NumberedScene) -> list[int]:
         """Return the ids of a scene, borders included.
@@ -110,7 +113,7 @@ class SceneTokenizer:
         Raises:
             InputError: more objects than the schema has, or numbers that it has not or that do not ascend.
         """
-        most = len(self._starts)
+        most = len(self.starts)
         if isinstance(scene, NumberedScene):
             scene, numbers = scene
             if list(numbers) != sorted({*numbers} & {*range(1, most + 1)}) or len(numbers) != len(scene.objects):
@@ -126,7 +129,7 @@ class SceneTokenizer:
         marker = self.vocabulary.marker
         ids = [marker("[SCENE-START]")]
         for number, item in zip(numbers, objects, strict=True):
-            ids.append(self._starts[number - 1])
+            ids.append(self.starts[number - 1])
             for attribute in self.schema.attributes:
                 ids.append(marker(f"[{attribute.name.upper()}]"))
                 value = getattr(item, attribute.name)
@@ -134,7 +137,7 @@ class SceneTokenizer:
                     ids.extend(self.value_ids[attribute.name][value])
                 else:
                     ids.extend(self.vocabulary.number(number) for number in value)
-            ids.append(marker("[OBJECT-END]"))
+            ids.append(self.end)
         return [*ids, marker("[SCENE-END]")]
 
     def detokenize(self, ids: Sequence[int]) -> ParsedScene:
@@ -156,12 +159,12 @@ class SceneTokenizer:
             last -= 1
         else:
             problems.append("the scene does not close with [SCENE-END]")
-        starts = [index for index in range(first, last) if ids[index] in self._starts]
+        starts = [index for index in range(first, last) if ids[index] in self.starts]
         num_stray = (starts[0] if starts else last) - first
-        opened = [1 + self._starts.index(ids[start]) for start in starts]
+        opened = [1 + self.starts.index(ids[start]) for start in starts]
         for index, start in enumerate(starts):
             limit = starts[index + 1] if index + 1 < len(starts) else last
-            stop = next((i for i in range(start, limit) if ids[i] == marker("[OBJECT-END]")), None)
+            stop = next((i for i in range(start, limit) if ids[i] == self.end), None)
             if stop is None:
                 problems.append(f"object {index}: has no [OBJECT-END]")
                 continue

@@ -53,7 +53,7 @@ class Knowing(Kyvo):
             if self.errs(task, number):
                 ids = list(self.sequences.borders["scene"])  # a scene of nothing, and no text at all
             else:
-                blanks = {name: () for name in pieces if self.errs(name, number)}
+                blanks = {name: (ids[0], ids[-1]) for name, ids in pieces.items() if self.errs(name, number)}
                 chosen = builder.build(TASKS[task], record, pieces | blanks, last_segment=options.get("last_segment"))
                 ids = list(chosen.predicted)
             written.append(DecodedSequence(ids=ids, probabilities=[1.0] * len(ids), finished=True))

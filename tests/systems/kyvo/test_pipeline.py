@@ -170,8 +170,10 @@ def test_answers_by_programs_carry_their_reason(tiny_model, pictures, scenes):
     texts = tiny_model.ask(pictures, [QUESTION] * 3, scene=scenes, by_program=True)
     assert [item.text for item in explained] == texts
     direct = tiny_model.ask(pictures, [QUESTION] * 3, scene=scenes)
-    for item, plain in zip(explained, direct, strict=True):
+    for item, plain, scene in zip(explained, direct, scenes, strict=True):
         assert isinstance(item, Answer)
+        assert item.direct == plain
+        assert set(item.objects) <= set(scene.objects)
         assert item.program
         assert item.program.split()[0] in {text.split()[0] for text in PROGRAM_WORDS}
         if item.problem is not None:  # Then the answer was written directly.
@@ -220,7 +222,7 @@ def test_detokenize_never_raises(tiny_model, task):
     size = tiny_model.sequences.vocabulary.size
     markers = np.array(tiny_model.sequences.vocabulary.span("markers").ids)
     kinds = {segment.name: segment.kind for segment in TASKS[task].predicted}
-    types = {"image": Image.Image | None, "scene": Scene, "text": str, "program": str, "reference": str}
+    types = {"image": Image.Image | None, "scene": Scene, "objects": tuple}
     for number in range(300):
         length = int(generator.integers(0, 60))
         ids = generator.integers(-3, size + 3, length)  # Ids of no vocabulary, too.
@@ -229,7 +231,7 @@ def test_detokenize_never_raises(tiny_model, task):
         result = tiny_model.detokenize(task, ids.tolist())
         assert result.pop("problems"), "a list of random ids is no valid prediction"
         for name, value in result.items():
-            assert isinstance(value, types[kinds[name]])
+            assert isinstance(value, types.get(kinds[name], str))
     assert tiny_model.detokenize(task, [])["problems"]
 
 
@@ -309,9 +311,7 @@ def test_wrong_values_are_refused_in_one_line(tiny_model, pictures, scenes):
     for call in (lambda: tiny_model.tokenize("drawing"), lambda: tiny_model.detokenize("drawing", [])):
         with pytest.raises(ConfigError) as error:
             call()
-        assert (
-            str(error.value) == "task: 'drawing' is unknown; choose one of recognition, rendering, editing, qa"
-        )
+        assert str(error.value) == "task: 'drawing' is unknown; choose one of recognition, rendering, editing, qa"
     room = tiny_model.decoder.config.max_positions
     excess = "more than this model reads; shorten the text"
     with pytest.raises(InputError, match=rf"^qa: the prompt has \d+ tokens {excess}$"):

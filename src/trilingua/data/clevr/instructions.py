@@ -161,7 +161,8 @@ def _find(
 class _Reference(NamedTuple):
     """An object, and how it is named."""
 
-    index: int
+    place: int
+    """Index of the object."""
     text: str
     described: Described
     program: Program
@@ -192,7 +193,7 @@ class _Writer:
         referred = self._related_object() if self.generator.random() < _RELATION_IN_REMOVAL else self._object()
         if referred is None:
             return None
-        target = edits.remove_object(self.scene, referred.index)
+        target = edits.remove_object(self.scene, referred.place)
         return None if target is None else (sentence(template, object=referred.text), referred.program, target)
 
     def moving(self, template: str) -> Written | None:
@@ -200,7 +201,7 @@ class _Writer:
         if referred is None:
             return None
         directions = DIRECTIONS[int(self.generator.integers(len(DIRECTIONS)))]
-        target = edits.move_object(self.scene, referred.index, directions)
+        target = edits.move_object(self.scene, referred.place, directions)
         if target is None:
             return None
         text = sentence(template, object=referred.text, way=draw(self.generator, WAYS[directions]))
@@ -214,22 +215,22 @@ class _Writer:
         values = {category.name: draw(self.generator, category.values) for category in CLEVR.categories}
         if self.generator.random() < _BETWEEN_IN_INSERTION:
             second = self._object()
-            if second is None or second.index == referred.index:
+            if second is None or second.place == referred.place:
                 return None
-            target = edits.insert_between(self.scene, values, referred.index, second.index)
+            target = edits.insert_between(self.scene, values, referred.place, second.place)
             place = draw(self.generator, BETWEEN).format(reference=referred.text, other=second.text)
             program = to_reference(referred.described, second.described)
         else:
             key = list(PLACES)[int(self.generator.integers(len(PLACES)))]
             distance, directions = key
-            target = edits.insert_beside(self.scene, values, referred.index, directions, distance)
+            target = edits.insert_beside(self.scene, values, referred.place, directions, distance)
             place = draw(self.generator, PLACES[key]).format(reference=referred.text)
         if target is None:
             return None
         return sentence(template, new=f"a {noun_phrase(self.generator, values)}", place=place), program, target
 
     def _change(self, template: str, referred: _Reference) -> Written | None:
-        item = self.scene.objects[referred.index]
+        item = self.scene.objects[referred.place]
         categories = CLEVR.categories
         count = 1 + int(self.generator.integers(3))
         chosen = self.generator.permutation(len(categories))[:count]
@@ -237,7 +238,7 @@ class _Writer:
         for category in (categories[number] for number in chosen):
             others = [value for value in category.values if value != getattr(item, category.name)]
             values[category.name] = draw(self.generator, others)
-        target = edits.change_attributes(self.scene, referred.index, values)
+        target = edits.change_attributes(self.scene, referred.place, values)
         if target is None:
             return None
         text = sentence(template, object=referred.text, **value_phrases(self.generator, values))
@@ -258,13 +259,13 @@ class _Writer:
         if anchor is None:
             return None
         direction = draw(self.generator, tuple(RELATIONS))
-        region = self.relationships[direction][anchor.index]
+        region = self.relationships[direction][anchor.place]
         if not region:
             return None
         index = region[int(self.generator.integers(len(region)))]
         closest = self.generator.random() < _CLOSEST_IN_RELATION
         if closest:
-            which, options = "the closest", self._closest_descriptions(index, anchor.index, region)
+            which, options = "the closest", self._closest_descriptions(index, anchor.place, region)
         else:
             which, options = "the", self._region_descriptions(index, region)
         if not options:

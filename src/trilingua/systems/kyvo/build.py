@@ -127,7 +127,8 @@ def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
             raise ConfigError(
                 f"decoder.{path}: is {ours}, but the backbone {config.backbone!r} has {theirs}; set it so"
             )
-    decoder.embedding.set_codebook(tokenizers.images.codebook)
+    trained = config.recipe != "scratch" and _is_run(config.backbone)
+    decoder.embedding.set_codebook(tokenizers.images.codebook, scale=not trained)
     if config.recipe == "lora":
         _adapt(decoder, config)
     return decoder

@@ -85,8 +85,7 @@ class KyvoConfig:
     drawn_probe_weight: float = 0.2
     """Weight of the probe that asks what each cell of a picture will show whose code is about to be written."""
     referent_probe_weight: float = 0.5
-    """Weight of the probe that asks the state about to answer a question or follow an instruction which objects it is
-    about."""
+    """Weight of the probe that asks the state behind each step of a program which objects the step gives."""
     probe_layer: int = 3
     """The layer after which the probes ask, from 1; the layers above read what they taught."""
     held_out: int = 64
@@ -137,10 +136,10 @@ def kyvo_clevr() -> KyvoConfig:
         # drawn picture has 256 tokens to an answer's three, so that weights by token must differ for answers to count.
         loader=LoaderConfig(
             mix={"recognition": 1.0, "rendering": 0.4, "editing": 0.1, "qa": 0.2},
-            blind_share=0.35,
+            blind_share=0.45,
             blind_mix={"editing": 3.0, "qa": 8.0},
             code_share=0.1,
-            segment_weights={"image": 0.25, "answer": 8.0},
+            segment_weights={"image": 0.25, "objects": 4.0, "answer": 8.0},
             edited_image_share=1.0,
             row_length=2048,
             rows_per_batch=2,

@@ -11,6 +11,9 @@ from trilingua.scenes.functions import PROGRAM_WORDS
 from trilingua.scenes.schema import Category, Schema
 from trilingua.tokenizers.sequences import Segment, SequenceTokenizer, Task
 
+MAX_SETS = 4
+"""Most sets of objects that a program of a question asks something of: two branches of two."""
+
 
 def task_grammar(
     task: Task, sequences: SequenceTokenizer, *, tokens_per_image: int, last_segment: str | None = None
@@ -64,6 +67,9 @@ def _inner(segment: Segment, sequences: SequenceTokenizer, tokens_per_image: int
         return objects
     if segment.kind == "text":
         return choice(*(literal(*_text(sequences, word)) for word in answer_words(sequences.scenes.schema)))
+    if segment.kind == "objects":
+        numbers = sequence(*(repeat(literal(start), 0, 1) for start in sequences.scenes.starts))
+        return repeat(sequence(numbers, literal(sequences.scenes.end)), 1, MAX_SETS)
     return _program(sequences, answers=segment.kind == "program")
 
 
@@ -75,14 +81,14 @@ def _text(sequences: SequenceTokenizer, text: str) -> list[int]:
 def _object(sequences: SequenceTokenizer, number: int) -> Grammar:
     vocabulary, scenes = sequences.vocabulary, sequences.scenes
     numbers = token_set(vocabulary.span("numbers").ids)
-    parts = [literal(vocabulary.marker(f"[OBJECT-{number}]"))]
+    parts = [literal(scenes.starts[number - 1])]
     for attribute in scenes.schema.attributes:
         parts.append(literal(vocabulary.marker(f"[{attribute.name.upper()}]")))
         if isinstance(attribute, Category):
             parts.append(choice(*(literal(*ids) for ids in scenes.value_ids[attribute.name].values())))
         else:
             parts.append(repeat(numbers, attribute.count, attribute.count))
-    return sequence(*parts, literal(vocabulary.marker("[OBJECT-END]")))
+    return sequence(*parts, literal(scenes.end))
 
 
 def _program(sequences: SequenceTokenizer, *, answers: bool) -> Grammar:

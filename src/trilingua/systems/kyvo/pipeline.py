@@ -28,10 +28,11 @@ from trilingua.models.decoder import Decoder
 from trilingua.nn.embeddings import PlacedVectors
 from trilingua.scenes.program_text import program_from_text
 from trilingua.scenes.programs import execute_program
-from trilingua.scenes.scene import Scene
+from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers
 from trilingua.systems.kyvo.grammars import task_grammar
 from trilingua.tokenizers.images import pixels_to_image
+from trilingua.tokenizers.scenes import canonical_order
 from trilingua.tokenizers.sequences import TASKS, Parsed, Segment
 
 Picture = str | Path | Image.Image | np.ndarray
@@ -60,6 +61,8 @@ class Answer:
     """What the model writes behind the program, which it does not run."""
     program: str
     """The functional program that the model writes for the question."""
+    objects: tuple[SceneObject, ...]
+    """The scene's objects that the model counts or asks about last, as it writes them."""
     problem: str | None = None
     """Why the program could not be run."""
 
@@ -405,7 +408,12 @@ class Kyvo:
             problem = parsed.problem if result is None else result.problem
             found = None if result is None else result.answer
             direct, program = written["answer"], written["program"]
-            answers.append(Answer(text=found or direct, direct=direct, program=program, problem=problem))
+            order = canonical_order(item["scene"], self.tokenizers.schema)
+            last = written["objects"][-1] if written["objects"] else ()
+            objects = tuple(item["scene"].objects[order[number - 1]] for number in last if number <= len(order))
+            answers.append(
+                Answer(text=found or direct, direct=direct, program=program, objects=objects, problem=problem)
+            )
         return answers
 
 

@@ -1,7 +1,7 @@
 """Training of the decoder: the loss of a packed batch, and how the model does on held-out scenes.
 
 Source: Kyvo, section 3.2. Differs: one model for all tasks; probes on the states of given pictures and of those that
-are about to be drawn, and one for the objects that a text is about.
+are about to be drawn, and on those behind each step of a program.
 """
 
 from collections.abc import Callable
@@ -113,9 +113,11 @@ class KyvoTask(TrainTask):
             states = self._probed.output.flatten(0, 1)
             facts: Cells | Pointers = getattr(batch, name)
             if isinstance(facts, Cells):
+                assert isinstance(probe, DenseProbe)
                 known = (facts.classes.flatten(0, 1).long(), facts.values.flatten(0, 1))
                 asked, seen = probe.loss(states[facts.tokens.flatten()], *known)
             else:
+                assert isinstance(probe, PointerProbe)
                 asked, seen = probe.loss(states[facts.tokens], states[facts.objects], facts.members)
             # A probe that nothing asks counts 0 but takes part: several processes wait for each other's gradients.
             total = total + self._probe_weights[name] * asked
