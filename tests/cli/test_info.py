@@ -66,8 +66,8 @@ def test_the_lengths_of_a_run_are_those_of_its_longest_sequences(tiny_run, tiny_
         assert len(prompt) == int(number) + len(texts) * len(tiny_model.sequences.text.tokenize(words))
     for name in ("recognition", "rendering"):
         assert predicted[name] == str(tiny_model.grammar(name).longest)
-    assert predicted["editing"].endswith(" + reference + objects")
-    assert predicted["qa"] == "7 + program + objects + answer"
+    assert predicted["editing"].endswith(" + reference")
+    assert predicted["qa"] == "5 + program + answer"
 
 
 @pytest.mark.parametrize("name", [name for name in preset_names() if name.startswith("kyvo")])

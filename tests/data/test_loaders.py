@@ -51,7 +51,6 @@ def test_first_five_codes_of_a_predicted_picture_weigh_ten() -> None:
     pieces = {
         "instruction": edit.instruction,
         "reference": edit.reference,
-        "objects": edit.objects,
         "edited_scene": edit.edited_scene,
         "edited_image": edit.edited_image,
     }
@@ -68,20 +67,17 @@ def test_first_five_codes_of_a_predicted_picture_weigh_ten() -> None:
     assert drawn.predicted == (opens, *outwards, closes, end)
     assert drawn.weights == (1, 10, 10, 10, 10, 10, 1, 1, 1, 1, 1, 1)
 
-    thought = edit.reference + edit.objects
     edited = builder.build(TASKS["editing"], record, pieces)
     outwards = [first + edit.edited_image[place] for place in centre_out(CODES)]
     assert edited.given == ((begin,), raster, record.scene, edit.instruction)
-    assert edited.predicted == (*thought, *edit.edited_scene, opens, *outwards, closes, end)
-    assert edited.weights == (*[1.0] * len(thought + edit.edited_scene), 0.5, *[5.0] * 5, *[0.5] * 6)
+    assert edited.predicted == (*edit.reference, *edit.edited_scene, opens, *outwards, closes, end)
+    assert edited.weights == (*[1.0] * len(edit.reference + edit.edited_scene), 0.5, *[5.0] * 5, *[0.5] * 6)
 
     stopped = builder.build(TASKS["editing"], record, pieces, last_segment="edited_scene")
-    assert stopped.predicted == thought + edit.edited_scene
+    assert stopped.predicted == edit.reference + edit.edited_scene
     assert set(stopped.weights) == {1.0}
 
-    unknown = builder.build(
-        TASKS["editing"], record, {**pieces, "reference": (), "objects": ()}, last_segment="edited_scene"
-    )
+    unknown = builder.build(TASKS["editing"], record, {**pieces, "reference": ()}, last_segment="edited_scene")
     assert unknown.predicted == edit.edited_scene
 
     recognised = builder.build(TASKS["recognition"], record, {})
@@ -142,8 +138,8 @@ def test_a_share_of_the_scenes_leaves_the_picture_out() -> None:
 def test_no_more_is_drawn_than_a_scene_has() -> None:
     record = random_record(np.random.default_rng(3), SEQUENCES, questions=2, edits=1, undrawn=1)
     tree = builder_of({"qa": 7.0, "editing": 7.0}).tree(record, np.random.default_rng(0))[0]
-    wanted = [item.program + item.objects + item.answer + (0,) for item in record.questions]  # and the end
-    wanted += [record.edits[0].reference + record.edits[0].objects + record.edits[0].edited_scene]
+    wanted = [item.program + item.answer + (0,) for item in record.questions]  # and the end
+    wanted += [record.edits[0].reference + record.edits[0].edited_scene]
     length = sum(len(ids) for ids in wanted)  # an edit without a picture stops before the end
     assert (tree.labels != IGNORED).sum() == length
 
@@ -253,8 +249,8 @@ def test_a_batch_asks_no_probe_about_pictures_that_it_lacks(shards: Shards) -> N
         ({"mix": {}}, "mix: draws no sequence of any task; give one of them more than 0"),
         (
             {"segment_weights": {"question": 1.0}},
-            "segment_weights: no task predicts 'question'; choose among scene, image, reference, objects, "
-            "edited_scene, edited_image, program, answer",
+            "segment_weights: no task predicts 'question'; choose among scene, image, reference, edited_scene, "
+            "edited_image, program, answer",
         ),
         (
             {"segment_weights": {"answer": 0.0}},

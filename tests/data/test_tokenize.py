@@ -3,7 +3,7 @@
 import dataclasses
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +21,13 @@ from trilingua.data.referents import UNKNOWN
 from trilingua.data.shards import Shards
 from trilingua.data.tokenize import number_edit, tokenize_folder
 from trilingua.scenes.functions import REFERENCE_TYPES
-from trilingua.scenes.program_text import program_to_text
+from trilingua.scenes.program_text import program_to_text, split_findings
 from trilingua.scenes.programs import execute_program
 from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.build import Tokenizers
 from trilingua.systems.kyvo.train import index_maps
 from trilingua.tokenizers.images import SeenImages, image_to_pixels
 from trilingua.tokenizers.scenes import canonical_order
-from trilingua.tokenizers.sequences import TASKS
 
 
 def tokenize(data: Path, out: Path, tokenizers: Tokenizers, *, size: int = 4, **options: object) -> int:
@@ -61,11 +60,6 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
         inner = [start + token for token in text.tokenize(words)]
         return (marker(f"[{kind}-START]"), *inner, marker(f"[{kind}-END]"))
 
-    def listed(sets: Sequence[Sequence[int]]) -> tuple[int, ...]:
-        closed = [[*(marker(f"[OBJECT-{number}]") for number in numbers), marker("[OBJECT-END]")] for numbers in sets]
-        return (marker("[SCENE-START]"), *(token for numbers in closed for token in numbers), marker("[SCENE-END]"))
-
-    sequences = tiny_tokenizers.sequences
     assert len(shards) == len(folder) == 6
     for position in range(6):
         record, scene = shards[position], folder.scene(position)
@@ -84,37 +78,36 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
             assert question.program is not None
             assert made.question == framed(question.question)
             assert made.answer == framed(question.answer)
-            words = program_to_text(question.program)
-            assert made.program == framed(words, "PROGRAM")
             # After each word of the program stands what the program up to it gives, by the executor.
-            known, ran = [UNKNOWN], execute_program(question.program, scene).outputs
-            order = canonical_order(scene, schema)
-            for index in range(len(ran)):
-                so_far = framed(" ".join(words.split(" ")[: index + 1]), "PROGRAM")
-                known += [UNKNOWN] * (len(so_far) - 1 - len(known))
-                output, kind = ran[index], question.program[index]["type"]
-                if kind == "unique" or isinstance(output, list):
-                    members = [output] if kind == "unique" else output
+            ran, order = execute_program(question.program, scene).outputs, canonical_order(scene, schema)
+            so_far, known = "", [UNKNOWN]
+            steps = zip(program_to_text(question.program).split(" "), question.program, strict=True)
+            for index, (word, node) in enumerate(steps):
+                if node["type"] in ("unique", "count", "exist"):
+                    so_far += "".join(str(n) for n in sorted(1 + order.index(m) for m in ran[node["inputs"][0]])) + "."
+                    known += [UNKNOWN] * (len(framed(so_far)) - 1 - len(known))
+                so_far += f" {word}" if index else word
+                known += [UNKNOWN] * (len(framed(so_far)) - 1 - len(known))
+                members = [ran[index]] if node["type"] == "unique" else ran[index]
+                if isinstance(members, list):
                     known[-1] = sum(2 ** order.index(member) for member in members)
+            assert made.program == framed(so_far, "PROGRAM")
             assert made.referents == (*known, UNKNOWN)
-            asked = [node for node in question.program if node["type"] in ("unique", "count", "exist")]
-            sets = [sorted(1 + order.index(member) for member in ran[node["inputs"][0]]) for node in asked]
-            assert made.objects == listed(sets)
         edits = [item for item in folder.instructions() if item.image_filename == name]
         assert len(edits) == len(record.edits) > 0
         for edit, written in zip(edits, record.edits, strict=True):
             assert written.instruction == framed(edit.instruction)
             assert edit.reference is not None
-            assert written.reference == framed(program_to_text(edit.reference, gives=REFERENCE_TYPES), "PROGRAM")
+            inner = [token - start for token in written.reference[1:-1]]
+            plain, findings = split_findings(text.detokenize(inner))
+            assert plain == program_to_text(edit.reference, gives=REFERENCE_TYPES)
             assert len(written.referents) == len(written.reference)
-            sets = sequences.parse(TASKS["editing"], written.reference + written.objects).values["objects"]
-            assert listed(sets) == written.objects
             if edit.type == "insertion":
-                assert len(sets[-1]) == 1 + ("between" in edit.instruction.lower())
+                assert len(findings[-1]) == 1 + ("between" in edit.instruction.lower())
+                assert written.referents[-1] == UNKNOWN
             else:
-                (number,) = sets[-1]
+                (number,) = findings[-1]
                 assert written.referents[-1] == 2 ** (number - 1)
-            assert (written.referents[-1] == UNKNOWN) == (edit.type == "insertion")
             found = scenes.detokenize(written.edited_scene)
             assert found.problems == ()
             assert len(found.scene.objects) == len(edit.target_scene.objects)

@@ -49,7 +49,6 @@ def random_record(generator, sequences, *, questions=3, edits=2, undrawn=0.5):
                 question=framed("text"),
                 answer=framed("text"),
                 program=(program := framed("program")),
-                objects=framed("objects"),
                 referents=tuple(generator.integers(-1, 4, len(program)).tolist()),
             )
             for _ in range(questions)
@@ -58,7 +57,6 @@ def random_record(generator, sequences, *, questions=3, edits=2, undrawn=0.5):
             EditRecord(
                 instruction=framed("text"),
                 reference=(reference := framed("program")),
-                objects=framed("objects"),
                 edited_scene=framed("scene"),
                 edited_image=() if generator.random() < undrawn else tuple(codes().tolist()),
                 referents=tuple(generator.integers(-1, 4, len(reference)).tolist()),

@@ -9,7 +9,14 @@ from tests.oracles.random_programs import random_program, random_scene
 
 from trilingua.core.errors import InputError
 from trilingua.scenes.functions import PROGRAM_WORDS
-from trilingua.scenes.program_text import MAX_PROGRAM_WORDS, program_from_text, program_to_text
+from trilingua.scenes.program_text import (
+    ASKING_FUNCTIONS,
+    MAX_PROGRAM_WORDS,
+    add_findings,
+    program_from_text,
+    program_to_text,
+    split_findings,
+)
 from trilingua.scenes.programs import check_program, execute_program
 
 ONE_ANSWER = "expected exactly one of boolean, integer, size, color, material, shape"
@@ -97,3 +104,32 @@ def test_what_parses_is_well_formed(words):
     if parsed.program is not None:
         assert check_program(parsed.program) is None
         assert program_to_text(parsed.program) == " ".join(words)
+
+
+def test_findings_stand_behind_what_finds_them() -> None:
+    plain = "scene filter_color:red unique relate:left filter_shape:cube count"
+    text = add_findings(plain, [(2,), (1, 5, 10)])
+    assert text == "scene filter_color:red2. unique relate:left filter_shape:cube1510. count"
+    assert split_findings(text) == (plain, [(2,), (1, 5, 10)])
+    assert add_findings("scene unique", [(1,), (1, 2)]) == "scene1. unique12."
+    assert add_findings("scene exist", [()]) == "scene. exist"
+    with pytest.raises(InputError) as caught:
+        add_findings("scene count", [(11,)])
+    assert str(caught.value) == "findings: object 11; a program's text can name those from 1 to 10"
+
+
+@given(seed=st.integers(0, 10**6), data=st.data())
+def test_findings_are_read_back(seed: int, data: st.DataObject) -> None:
+    generator = random.Random(seed)
+    plain = program_to_text(random_program(generator))
+    count = sum(word in ASKING_FUNCTIONS for word in plain.split())
+    sets = st.sets(st.integers(1, 10)).map(lambda numbers: tuple(sorted(numbers)))
+    findings = data.draw(st.lists(sets, min_size=count, max_size=count + 1))
+    assert split_findings(add_findings(plain, findings)) == (plain, findings)
+
+
+@given(st.text(max_size=40) | st.text("scene filter.0123456789:", max_size=40))
+def test_findings_in_any_text_are_split(text: str) -> None:
+    plain, findings = split_findings(text)
+    assert len(plain.split()) == len(text.split())
+    assert all(1 <= number <= 10 for numbers in findings for number in numbers)

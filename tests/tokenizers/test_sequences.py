@@ -30,10 +30,6 @@ OUTWARDS_LINE = (
     "[PLACE-3] image:32 image:11 image:33 image:10 [PLACE-4] image:40 image:41 image:42 image:43 [IMAGE-END]"
 )
 PROGRAM = "[PROGRAM-START] <count> [PROGRAM-END]"
-OBJECTS = (
-    "[SCENE-START] [OBJECT-1] [OBJECT-END] [OBJECT-END] [OBJECT-1] [OBJECT-2] [OBJECT-END] [SCENE-END]"  # of three sets
-)
-THOUGHT = f"{PROGRAM} {OBJECTS}"
 VALUES = {
     "image": RASTER,
     "scene": Scene(objects=(CUBE, BALL)),
@@ -42,7 +38,6 @@ VALUES = {
     "program": "count ( scene )",
     "instruction": "Do it",
     "reference": "scene",
-    "objects": ((1,), (), (1, 2)),
     "edited_scene": NumberedScene(Scene(objects=(CUBE, BALL)), (1, 2)),
     "edited_image": RASTER,
 }
@@ -55,8 +50,8 @@ GIVEN = {
 PREDICTED = {
     "recognition": SCENE_LINE,
     "rendering": OUTWARDS_LINE,
-    "editing": f"[PROGRAM-START] <scene> [PROGRAM-END] {OBJECTS} {EDITED_LINE} {OUTWARDS_LINE}",
-    "qa": f"[PROGRAM-START] <count ( scene )> [PROGRAM-END] {OBJECTS} [TEXT-START] <2> [TEXT-END]",
+    "editing": f"[PROGRAM-START] <scene> [PROGRAM-END] {EDITED_LINE} {OUTWARDS_LINE}",
+    "qa": "[PROGRAM-START] <count ( scene )> [PROGRAM-END] [TEXT-START] <2> [TEXT-END]",
 }
 
 
@@ -127,24 +122,14 @@ def test_a_prediction_is_read_back(sequences, name, with_end):
 @pytest.mark.parametrize(
     ("name", "line", "problems"),
     [
-        ("qa", "", ["program: is missing", "objects: is missing", "answer: is missing"]),
-        ("qa", "[TEXT-START] [TEXT-END]", ["program: is missing", "objects: is missing", "answer: is missing"]),
-        ("qa", f"{THOUGHT} [TEXT-START]", ["answer: is cut off"]),
-        ("qa", "[PROGRAM-START]", ["program: is cut off", "objects: is missing", "answer: is missing"]),
-        ("qa", f"{THOUGHT} [SIZE] [TEXT-START] [TEXT-END] [END]", ["answer: 1 stray tokens before it"]),
-        ("qa", f"{THOUGHT} [TEXT-START] 0.5 [TEXT-START] [TEXT-END]", ["answer: 2 stray tokens inside it"]),
-        ("qa", f"{THOUGHT} [TEXT-START] [TEXT-END] [END] [END]", ["1 stray tokens at the end"]),
-        ("qa", f"{THOUGHT} [TEXT-START] [TEXT-END] 0.5", ["1 stray tokens at the end"]),
-        (
-            "qa",
-            f"{PROGRAM} [SCENE-START] [OBJECT-2] [OBJECT-1] [OBJECT-END] [SCENE-END] [TEXT-START] [TEXT-END]",
-            ["objects: numbers that do not ascend"],
-        ),
-        (
-            "qa",
-            f"{PROGRAM} [SCENE-START] [OBJECT-END] [OBJECT-1] [SIZE] [SCENE-END] [TEXT-START] [TEXT-END]",
-            ["objects: a stray token inside it", "objects: its last set is not closed"],
-        ),
+        ("qa", "", ["program: is missing", "answer: is missing"]),
+        ("qa", "[TEXT-START] [TEXT-END]", ["program: is missing", "answer: is missing"]),
+        ("qa", f"{PROGRAM} [TEXT-START]", ["answer: is cut off"]),
+        ("qa", "[PROGRAM-START]", ["program: is cut off", "answer: is missing"]),
+        ("qa", f"{PROGRAM} [SIZE] [TEXT-START] [TEXT-END] [END]", ["answer: 1 stray tokens before it"]),
+        ("qa", f"{PROGRAM} [TEXT-START] 0.5 [TEXT-START] [TEXT-END]", ["answer: 2 stray tokens inside it"]),
+        ("qa", f"{PROGRAM} [TEXT-START] [TEXT-END] [END] [END]", ["1 stray tokens at the end"]),
+        ("qa", f"{PROGRAM} [TEXT-START] [TEXT-END] 0.5", ["1 stray tokens at the end"]),
         ("rendering", "[IMAGE-START] [IMAGE-END] [END]", ["image: has 0 image codes, a picture has 16"]),
         (
             "rendering",
@@ -172,12 +157,12 @@ def test_a_prediction_is_read_back(sequences, name, with_end):
         ),
         (
             "editing",
-            f"{THOUGHT} [SCENE-START] [SIZE] [SCENE-END] {OUTWARDS_LINE}",
+            f"{PROGRAM} [SCENE-START] [SIZE] [SCENE-END] {OUTWARDS_LINE}",
             ["edited_scene: 1 stray tokens outside of objects"],
         ),
         (
             "editing",
-            f"{THOUGHT} [SCENE-START] [SCENE-END]",
+            f"{PROGRAM} [SCENE-START] [SCENE-END]",
             ["edited_image: is missing", "edited_image: has 0 image codes, a picture has 16"],
         ),
     ],
@@ -202,10 +187,9 @@ def test_ids_without_a_problem_are_exactly_those_of_a_prediction(sequences, name
     scene = Scene(objects=tuple(data.draw(st.lists(scene_objects(full=False), max_size=2))))
     numbers = tuple(sorted(data.draw(st.sets(st.integers(1, 10), min_size=len(scene.objects), max_size=2))))
     numbered = NumberedScene(scene, numbers[: len(scene.objects)])
-    sets = data.draw(st.lists(st.sets(st.integers(1, 10), max_size=2).map(sorted), max_size=2))
     ids = sequences.prediction(
         task,
-        {"image": codes, "edited_image": codes, "edited_scene": numbered, "reference": "scene", "objects": sets},
+        {"image": codes, "edited_image": codes, "edited_scene": numbered, "reference": "scene"},
     )
     # A text can be written in several ways, of which one is ours.
     first = ids.index(vocabulary.marker("[SCENE-START]")) if name == "editing" else 0
@@ -237,7 +221,7 @@ def test_no_list_of_ids_raises(sequences, name, data):
         if segment.kind == "image":
             assert value is None or len(value) == 16
         else:
-            assert isinstance(value, {"scene": Scene, "objects": tuple}.get(segment.kind, str))
+            assert isinstance(value, Scene if segment.kind == "scene" else str)
     if not set(ids) & {start for start, _ in sequences.borders.values()}:
         assert parsed.problems
 
@@ -273,10 +257,10 @@ def test_segments_of_a_kind_share_their_positions(sequences):
     assert count_positions(prompt + written, sequences.places) == list(range(len(prompt + written)))
     edit = sequences.prompt(TASKS["editing"], VALUES) + sequences.prediction(TASKS["editing"], VALUES)
     positions = count_positions(edit, sequences.places)
-    for kind, (start, end) in sequences.borders.items():
+    for start, end in sequences.borders.values():
         starts = [index for index, token in enumerate(edit) if token == start]
         assert len({positions[index] for index in starts}) <= 1
-        for index in starts if kind not in ("scene", "objects") else starts[:1]:  # objects stand where the scene's do
+        for index in starts:
             length = edit[index:].index(end)
             assert positions[index : index + length] == list(range(positions[index], positions[index] + length))
 

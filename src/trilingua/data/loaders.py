@@ -168,7 +168,7 @@ class SequenceBuilder:
         for segment in task.predicted:
             scale = self.config.segment_weights.get(segment.name, 1.0)
             piece = self._piece(segment, record, pieces)
-            if not piece:  # a reference that is not known, and what it finds
+            if not piece:  # a reference that is not known
                 continue
             emphasis = [1.0] * len(piece)
             if segment.kind == "image":
@@ -215,7 +215,6 @@ class SequenceBuilder:
             pieces = {
                 "question": question.question,
                 "program": question.program,
-                "objects": question.objects,
                 "answer": question.answer,
             }
             sequences.append(self.build(TASKS["qa"], record, pieces, blind=blind))
@@ -226,7 +225,6 @@ class SequenceBuilder:
             pieces = {
                 "instruction": edit.instruction,
                 "reference": edit.reference,
-                "objects": edit.objects,
                 "edited_scene": edit.edited_scene,
                 "edited_image": edit.edited_image,
             }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trilingua.scenes.functions import ATTRIBUTES, FUNCTIONS, OBJECT, OBJECT_SET, PROGRAM_TYPES
+from trilingua.scenes.program_text import ASKING_FUNCTIONS
 from trilingua.scenes.programs import execute_program, node_parts
 from trilingua.scenes.scene import Scene, SceneObject
 
@@ -46,7 +47,7 @@ def asked_referents(program: Sequence[Any], referents: Sequence[int]) -> tuple[i
         referents: what its nodes give, by `program_referents`.
     """
     nodes = map(node_parts, program)
-    return tuple(referents[inputs[0]] for name, inputs, _ in nodes if name in ("unique", "count", "exist"))
+    return tuple(referents[inputs[0]] for name, inputs, _ in nodes if name in ASKING_FUNCTIONS)
 
 
 def to_numbers(referents: int) -> tuple[int, ...]:

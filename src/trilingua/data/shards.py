@@ -26,11 +26,10 @@ class QuestionRecord:
 
     question: Ids
     program: Ids
+    """With its findings."""
     referents: Ids = ()
     """For each id of the program, the objects that the program so far gives; `UNKNOWN` inside of a step, and where it
     gives no objects. Empty where nothing is known."""
-    objects: Ids
-    """The objects that the program asks something of."""
     answer: Ids
 
 
@@ -40,11 +39,9 @@ class EditRecord:
 
     instruction: Ids
     reference: Ids
-    """The program that gives the objects that the instruction names; empty where it is not known."""
+    """The program that gives the objects that the instruction names; with its findings; empty where it is not known."""
     referents: Ids = ()
     """For each id of the reference, as in a question; for its last, the object that is changed."""
-    objects: Ids
-    """The object that is changed, or those that a new one is placed by."""
     edited_scene: Ids
     edited_image: Ids = ()
     """Codes in raster order; empty where the target was not drawn."""
@@ -68,8 +65,8 @@ class SceneRecord:
     edits: tuple[EditRecord, ...] = field(default=())
 
 
-_OF_QUESTIONS = ("question", "program", "referents", "objects", "answer")
-_OF_EDITS = ("instruction", "reference", "referents", "objects", "edited_scene", "edited_image")
+_OF_QUESTIONS = ("question", "program", "referents", "answer")
+_OF_EDITS = ("instruction", "reference", "referents", "edited_scene", "edited_image")
 _LISTS = ("scene", *(f"question.{name}" for name in _OF_QUESTIONS), *(f"edit.{name}" for name in _OF_EDITS))
 _ARRAYS = frozenset(
     {"image", "vectors", "cell_classes", "cell_values", "num_questions", "num_edits"}

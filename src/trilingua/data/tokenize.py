@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
+from string import digits
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from trilingua.data.clevr.files import ClevrFolder, Instruction, Question, cell_
 from trilingua.data.referents import UNKNOWN, asked_referents, edit_referents, program_referents, to_numbers
 from trilingua.data.shards import EditRecord, Ids, QuestionRecord, SceneRecord, write_shard
 from trilingua.scenes.functions import ANSWER_TYPES, REFERENCE_TYPES
-from trilingua.scenes.program_text import program_to_text
+from trilingua.scenes.program_text import FINDINGS_END, add_findings, program_to_text
 from trilingua.scenes.programs import Program, node_parts
 from trilingua.scenes.scene import Scene
 from trilingua.tokenizers.images import ImageTokenizer
@@ -168,7 +169,6 @@ def question_record(
         question=tuple(sequences.segment(_SEGMENTS["question"], question)),
         program=thought.program,
         referents=thought.referents,
-        objects=thought.objects,
         answer=tuple(sequences.segment(_SEGMENTS["answer"], answer)),
     )
 
@@ -189,18 +189,16 @@ def edit_record(edit: Instruction, sequences: SequenceTokenizer, codes: Sequence
         instruction=tuple(sequences.segment(_SEGMENTS["instruction"], edit.instruction)),
         reference=thought.program,
         referents=thought.referents,
-        objects=thought.objects,
         edited_scene=tuple(sequences.segment(_SEGMENTS["edited_scene"], number_edit(source, target, order))),
         edited_image=tuple(codes),
     )
 
 
 class _Thought(NamedTuple):
-    """A program, what is known after each of its ids, and the objects that it finds, as ids."""
+    """A program with its findings, and what is known after each of its ids."""
 
     program: Ids
     referents: Ids
-    objects: Ids
 
 
 def _think(
@@ -221,20 +219,18 @@ def _think(
         changed: the object that an edit changes, which its reference then finds.
     """
     if program is None:
-        return _Thought((), (), ())
+        return _Thought((), ())
     given = program_referents(program, scene, canonical_order(scene, sequences.scenes.schema))
     found = asked_referents(program, given)
     if kind == "reference" and node_parts(program[-1])[0] != "unique":
         found = (*found, given[-1] if changed == UNKNOWN else changed)
     if UNKNOWN in found:
-        return _Thought((), (), ())
-    text = program_to_text(program, gives=ANSWER_TYPES if kind == "program" else REFERENCE_TYPES)
+        return _Thought((), ())
+    plain = program_to_text(program, gives=ANSWER_TYPES if kind == "program" else REFERENCE_TYPES)
+    text = add_findings(plain, [to_numbers(members) for members in found])
     known = [UNKNOWN]  # the border
     for index, (word, referents) in enumerate(zip(text.split(" "), given, strict=True)):
-        length = len(sequences.text.tokenize(f" {word}" if index else word))
-        known += [UNKNOWN] * (length - 1) + [referents]
-    return _Thought(
-        program=tuple(sequences.segment(_SEGMENTS[kind], text)),
-        referents=(*known, changed),
-        objects=tuple(sequences.segment(_SEGMENTS["objects"], [to_numbers(members) for members in found])),
-    )
+        step = word.rstrip(digits + FINDINGS_END)
+        length = len(sequences.text.tokenize(f" {step}" if index else step))
+        known += [UNKNOWN] * (length - 1) + [referents] + [UNKNOWN] * len(sequences.text.tokenize(word[len(step) :]))
+    return _Thought(program=tuple(sequences.segment(_SEGMENTS[kind], text)), referents=(*known, changed))

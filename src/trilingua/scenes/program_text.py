@@ -5,13 +5,24 @@ from a stack and puts its result there. No brackets, no indices, one text per tr
 result with a reason, never an exception: the text may be a model's.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from trilingua.core.errors import InputError
 from trilingua.scenes.functions import ANSWER_TYPES, PROGRAM_WORDS
 from trilingua.scenes.programs import Program, check_program, node_parts
+
+ASKING_FUNCTIONS = ("unique", "count", "exist")
+"""Before their words, findings are written: the numbers of the objects that they take."""
+
+FINDINGS_END = "."
+"""Stands behind the last number of findings."""
+
+MAX_FOUND_NUMBER = 10
+"""The highest number in findings, which stand without anything between them."""
 
 MAX_PROGRAM_WORDS = 256
 """Longer programs are refused: CLEVR's longest has fewer than 30 words, and shared nodes are written twice."""
@@ -89,3 +100,43 @@ def program_from_text(text: str, *, gives: Sequence[str] = ANSWER_TYPES) -> Pars
         left = " ".join(types[item] for item in stack)
         return ParsedProgram(problem=f"program: ends with {left}; expected exactly one of {', '.join(gives)}")
     return ParsedProgram(program=program)
+
+
+def add_findings(text: str, findings: Sequence[Sequence[int]]) -> str:
+    """Return a program's text with what it finds on the way.
+
+    `scene filter_color:red2. unique relate:left filter_shape:cube15. count` says that object 2 is the red one, and that
+    1 and 5 are the cubes left of it. A number stands right behind the word that finds it, with nothing in between, so
+    that a model writes it from the state that has just read the word.
+
+    Args:
+        text: the program's.
+        findings: numbers of objects, from 1 to `MAX_FOUND_NUMBER` and ascending, for each word of `ASKING_FUNCTIONS` in
+            the program; those of one more stand at the end.
+
+    Raises:
+        InputError: a number that is out of range.
+    """
+    for number in chain(*findings):
+        if not 1 <= number <= MAX_FOUND_NUMBER:
+            raise InputError(f"findings: object {number}; a program's text can name those from 1 to {MAX_FOUND_NUMBER}")
+    left = iter(findings)
+    words: list[str] = []
+    for word in [*text.split(), ""]:
+        if word in (*ASKING_FUNCTIONS, "") and (numbers := next(left, None)) is not None:
+            words[-1] += "".join(map(str, numbers)) + FINDINGS_END
+        words.append(word)
+    return " ".join(words[:-1])
+
+
+def split_findings(text: str) -> tuple[str, list[tuple[int, ...]]]:
+    """Return the program's text without findings, and the findings; never raises, whatever a model wrote."""
+    words: list[str] = []
+    findings: list[tuple[int, ...]] = []
+    for word in text.split():
+        found = re.fullmatch(r"(\D+?)(\d*)\.", word)
+        words.append(word if found is None else found[1])
+        if found is not None:
+            # Numbers ascend, so that "10" is ten: a zero has no other meaning.
+            findings.append(tuple(int(number) for number in re.findall("10|[1-9]", found[2])))
+    return " ".join(words), findings

@@ -10,8 +10,8 @@ Source: Kyvo, section 3 and its published data code (`multimodal_dataset.py`).
 Differs: editing predicts the edited scene before the edited picture (the paper's own suggestion, appendix
 F), so that the picture is drawn from a decided scene; there the picture comes first. Answering predicts the
 question's program before the answer, and editing the program of the objects that the instruction names before the
-edited scene, both with the numbers of the objects that the program finds, so that what takes several steps is thought
-through step by step; there neither is. A marker stands before
+edited scene, both with the numbers of the objects that they find on the way, so that what takes several steps is
+thought through step by step; there neither is. A marker stands before
 every few codes of a picture and says where they are: rotary positions tell how far two tokens are from each
 other, and leave a small causal model in the dark about which row and column a code belongs to. Segments of
 one kind share their positions (`SequenceTokenizer.places`); there every token stands one after the last.
@@ -21,7 +21,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -32,9 +31,8 @@ from trilingua.tokenizers.scenes import SceneTokenizer
 from trilingua.tokenizers.text import TextTokenizer
 from trilingua.tokenizers.vocabulary import SpanName, Vocabulary
 
-Kind = Literal["image", "scene", "text", "program", "reference", "objects"]
-"""A program answers, a reference gives the objects that a text is about; they look the same. "Objects" are sets of a
-given scene's objects, by their numbers."""
+Kind = Literal["image", "scene", "text", "program", "reference"]
+"""A program answers, a reference gives the objects that a text is about; both are written with their findings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +70,6 @@ TASKS: Mapping[str, Task] = {
             given=(_IMAGE, _SCENE, Segment(kind="text", name="instruction")),
             predicted=(
                 Segment(kind="reference", name="reference"),
-                Segment(kind="objects", name="objects"),
                 # The numbers of the given scene: few tokens change.
                 Segment(kind="scene", name="edited_scene", numbered=True),
                 Segment(kind="image", name="edited_image", centre_out=True),
@@ -81,11 +78,7 @@ TASKS: Mapping[str, Task] = {
         Task(
             name="qa",
             given=(_IMAGE, _SCENE, _QUESTION),
-            predicted=(
-                Segment(kind="program", name="program"),
-                Segment(kind="objects", name="objects"),
-                Segment(kind="text", name="answer"),
-            ),
+            predicted=(Segment(kind="program", name="program"), Segment(kind="text", name="answer")),
         ),
     )
 }
@@ -124,8 +117,7 @@ class Parsed(NamedTuple):
     """What a model wrote, read back segment by segment."""
 
     values: dict[str, Any]
-    """By segment name: image codes in raster order (None if their number is wrong), a `Scene`, a text, or sets of
-    objects by their numbers."""
+    """By segment name: image codes in raster order (None if their number is wrong), a `Scene`, or a text."""
     problems: tuple[str, ...]
     """One line for each thing that a valid prediction would not have; empty for a valid one."""
     object_spans: dict[str, tuple[tuple[int, int], ...]]
@@ -172,7 +164,6 @@ class SequenceTokenizer:
             "text": (marker("[TEXT-START]"), marker("[TEXT-END]")),
             "program": (marker("[PROGRAM-START]"), marker("[PROGRAM-END]")),
             "reference": (marker("[PROGRAM-START]"), marker("[PROGRAM-END]")),
-            "objects": (marker("[SCENE-START]"), marker("[SCENE-END]")),
         }
         self.output_id = marker("[OUTPUT-START]")
         self.places = self._places(schema)
@@ -186,8 +177,7 @@ class SequenceTokenizer:
 
         Args:
             segment: what it is.
-            value: a sequence of image codes in raster order, a `Scene`, a `NumberedScene`, a text, or sets of objects,
-                each their numbers from 1, ascending.
+            value: a sequence of image codes in raster order, a `Scene`, a `NumberedScene`, or a text.
 
         Raises:
             VocabularyError: an image code that the vocabulary does not have.
@@ -195,9 +185,6 @@ class SequenceTokenizer:
         if segment.kind == "scene":
             return self.scenes.tokenize(value)
         start, end = self.borders[segment.kind]
-        if segment.kind == "objects":
-            sets = ((*(self.scenes.starts[number - 1] for number in numbers), self.scenes.end) for numbers in value)
-            return [start, *chain.from_iterable(sets), end]
         if segment.kind == "image":
             span = self.vocabulary.span("image")
             codes = np.asarray(value, dtype=np.int64)
@@ -252,8 +239,6 @@ class SequenceTokenizer:
                 problems += [f"{segment.name}: {line}" for line in parsed.problems]
             elif segment.kind == "image":
                 values[segment.name] = self._codes(segment, inner, problems)
-            elif segment.kind == "objects":
-                values[segment.name] = self._sets(segment, inner, problems)
             else:
                 text = self._offsets("text", segment, inner, problems)
                 values[segment.name] = self.text.detokenize(text).strip()
@@ -274,7 +259,6 @@ class SequenceTokenizer:
             "text": text,
             "program": program,
             "reference": program,
-            "objects": scene,
         }
         return {
             **{self.borders[kind][0]: position for kind, position in rooms.items()},
@@ -305,22 +289,6 @@ class SequenceTokenizer:
         for code, position in zip(codes, centre_out_order(len(codes)), strict=True):
             raster[position] = code
         return raster
-
-    def _sets(self, segment: Segment, ids: Sequence[int], problems: list[str]) -> tuple[tuple[int, ...], ...]:
-        """Return sets of objects by their numbers; one that is not closed is a problem, and left out."""
-        sets: list[list[int]] = [[]]
-        for token in ids:
-            if token == self.scenes.end:
-                sets.append([])
-            elif token in self.scenes.starts:
-                sets[-1].append(1 + self.scenes.starts.index(token))
-            else:
-                problems.append(f"{segment.name}: a stray token inside it")
-        if sets.pop():
-            problems.append(f"{segment.name}: its last set is not closed")
-        if any(numbers != sorted(set(numbers)) for numbers in sets):
-            problems.append(f"{segment.name}: numbers that do not ascend")
-        return tuple(map(tuple, sets))
 
     def _offsets(self, span_name: SpanName, segment: Segment, ids: Sequence[int], problems: list[str]) -> list[int]:
         """Return the ids of one span as offsets into it; any other id is a problem."""

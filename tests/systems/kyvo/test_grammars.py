@@ -24,8 +24,7 @@ def test_numbers_may_be_left_out_where_another_scene_gave_them(
     codes = list(range(tokens_per_image))
     for name, accepted in (("recognition", recognized), ("editing", True)):
         grammar = task_grammar(TASKS[name], sequences, tokens_per_image=tokens_per_image)
-        values = {"scene": scene, "reference": "scene unique", "edited_scene": scene, "edited_image": codes}
-        values["objects"] = [numbers]
+        values = {"scene": scene, "reference": "scene12. unique", "edited_scene": scene, "edited_image": codes}
         ids = sequences.prediction(TASKS[name], values)
         assert grammar.accepts(ids) == accepted
         if len(numbers) > 1:  # the first two objects open with each other's numbers

@@ -222,7 +222,7 @@ def test_detokenize_never_raises(tiny_model, task):
     size = tiny_model.sequences.vocabulary.size
     markers = np.array(tiny_model.sequences.vocabulary.span("markers").ids)
     kinds = {segment.name: segment.kind for segment in TASKS[task].predicted}
-    types = {"image": Image.Image | None, "scene": Scene, "objects": tuple}
+    types = {"image": Image.Image | None, "scene": Scene}
     for number in range(300):
         length = int(generator.integers(0, 60))
         ids = generator.integers(-3, size + 3, length)  # Ids of no vocabulary, too.

@@ -8,11 +8,9 @@ from collections.abc import Iterable, Sequence
 
 from trilingua.inference.grammar import Grammar, GrammarTables, choice, literal, repeat, sequence, token_set
 from trilingua.scenes.functions import PROGRAM_WORDS
+from trilingua.scenes.program_text import FINDINGS_END
 from trilingua.scenes.schema import Category, Schema
 from trilingua.tokenizers.sequences import Segment, SequenceTokenizer, Task
-
-MAX_SETS = 4
-"""Most sets of objects that a program of a question asks something of: two branches of two."""
 
 
 def task_grammar(
@@ -67,9 +65,6 @@ def _inner(segment: Segment, sequences: SequenceTokenizer, tokens_per_image: int
         return objects
     if segment.kind == "text":
         return choice(*(literal(*_text(sequences, word)) for word in answer_words(sequences.scenes.schema)))
-    if segment.kind == "objects":
-        numbers = sequence(*(repeat(literal(start), 0, 1) for start in sequences.scenes.starts))
-        return repeat(sequence(numbers, literal(sequences.scenes.end)), 1, MAX_SETS)
     return _program(sequences, answers=segment.kind == "program")
 
 
@@ -92,7 +87,7 @@ def _object(sequences: SequenceTokenizer, number: int) -> Grammar:
 
 
 def _program(sequences: SequenceTokenizer, *, answers: bool) -> Grammar:
-    """Return "a well-typed program in postfix order" as a regular language.
+    """Return "a well-typed program in postfix order, with its findings" as a regular language.
 
     CLEVR's programs need no deeper stack than two sets, so that types alone decide which word may follow.
 
@@ -103,8 +98,8 @@ def _program(sequences: SequenceTokenizer, *, answers: bool) -> Grammar:
 
     def words(names: Iterable[str]) -> Grammar:
         wanted = set(names)
-        found = [text for text, word in PROGRAM_WORDS.items() if word.function.name in wanted]
-        return choice(*(literal(*_text(sequences, f" {text}")) for text in found))
+        chosen = [text for text, word in PROGRAM_WORDS.items() if word.function.name in wanted]
+        return choice(*(literal(*_text(sequences, f" {text}")) for text in chosen))
 
     def named(prefix: str) -> list[str]:
         return sorted({w.function.name for w in PROGRAM_WORDS.values() if w.function.name.startswith(prefix)})
@@ -112,7 +107,16 @@ def _program(sequences: SequenceTokenizer, *, answers: bool) -> Grammar:
     def chain(first: Sequence[int]) -> Grammar:
         return sequence(literal(*first), steps)
 
-    relations = sequence(words(["unique"]), words(["relate", *named("same_")]))
+    numbers = range(1, sequences.scenes.schema.max_objects + 1)
+    findings = sequence(
+        *(repeat(literal(*_text(sequences, str(number))), 0, 1) for number in numbers),
+        literal(*_text(sequences, FINDINGS_END)),
+    )
+
+    def asking(*names: str) -> Grammar:
+        return sequence(findings, words(names))
+
+    relations = sequence(asking("unique"), words(["relate", *named("same_")]))
     # As many as CLEVR's questions have: each attribute is filtered once, and there are three hops. Without a bound a
     # model could go on for ever.
     filters = repeat(words(named("filter_")), 0, 4)
@@ -123,18 +127,18 @@ def _program(sequences: SequenceTokenizer, *, answers: bool) -> Grammar:
         return choice(first, sequence(first, later, words(["union", "intersect"]), filters))
 
     if not answers:
-        return sequence(any_set(opening), repeat(words(["unique"]), 0, 1))
+        return sequence(any_set(opening), findings, repeat(words(["unique"]), 0, 1))
     compared = [
-        sequence(words(["unique"]), words([query]), later, words(["unique"]), words([query]),
+        sequence(asking("unique"), words([query]), later, asking("unique"), words([query]),
                  words([query.replace("query_", "equal_")]))
         for query in named("query_")
     ]  # fmt: skip
     return sequence(
         any_set(opening),
         choice(
-            words(["count", "exist"]),
-            sequence(words(["unique"]), words(named("query_"))),
-            sequence(words(["count"]), any_set(later), words(["count"]),
+            asking("count", "exist"),
+            sequence(asking("unique"), words(named("query_"))),
+            sequence(asking("count"), any_set(later), asking("count"),
                      words(["equal_integer", "less_than", "greater_than"])),
             *compared,
         ),

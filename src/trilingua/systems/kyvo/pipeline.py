@@ -26,7 +26,7 @@ from trilingua.inference.weights import arrange_for_decoding
 from trilingua.metrics.calibration import ScoreMap
 from trilingua.models.decoder import Decoder
 from trilingua.nn.embeddings import PlacedVectors
-from trilingua.scenes.program_text import program_from_text
+from trilingua.scenes.program_text import program_from_text, split_findings
 from trilingua.scenes.programs import execute_program
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers
@@ -62,7 +62,7 @@ class Answer:
     program: str
     """The functional program that the model writes for the question."""
     objects: tuple[SceneObject, ...]
-    """The scene's objects that the model counts or asks about last, as it writes them."""
+    """The scene's objects that the model counts or asks about last, by its own findings."""
     problem: str | None = None
     """Why the program could not be run."""
 
@@ -403,13 +403,14 @@ class Kyvo:
         answers: list[Answer] = []
         for item, decoded in zip(values, self.decode_task("qa", values), strict=True):
             written = self.sequences.parse(TASKS["qa"], decoded.ids).values
-            parsed = program_from_text(written["program"])
+            program, findings = split_findings(written["program"])
+            parsed = program_from_text(program)
             result = execute_program(parsed.program, item["scene"]) if parsed.problem is None else None
             problem = parsed.problem if result is None else result.problem
             found = None if result is None else result.answer
-            direct, program = written["answer"], written["program"]
+            direct = written["answer"]
             order = canonical_order(item["scene"], self.tokenizers.schema)
-            last = written["objects"][-1] if written["objects"] else ()
+            last = findings[-1] if findings else ()
             objects = tuple(item["scene"].objects[order[number - 1]] for number in last if number <= len(order))
             answers.append(
                 Answer(text=found or direct, direct=direct, program=program, objects=objects, problem=problem)
