@@ -8,8 +8,9 @@ from tests.oracles.alignment import facts
 
 from trilingua.data.clevr.files import ClevrFolder
 from trilingua.data.clevr.instructions import generate_instructions
-from trilingua.data.referents import UNKNOWN, asked_referents, edit_referents, program_referents, to_numbers
+from trilingua.data.referents import UNKNOWN, edit_referents, program_referents, to_numbers
 from trilingua.scenes.program_text import program_from_text
+from trilingua.scenes.programs import find_asked
 from trilingua.scenes.scene import Scene, SceneObject
 
 
@@ -62,7 +63,7 @@ def test_sets_by_hand(text: str, expected: list[int]) -> None:
 def test_what_a_program_asks_of(text: str, expected: list[tuple[int, ...]]) -> None:
     program = program_from_text(text).program
     assert program is not None
-    found = asked_referents(program, program_referents(program, SCENE, ORDER))
+    found = find_asked(program, program_referents(program, SCENE, ORDER))
     assert [to_numbers(members) for members in found] == expected
 
 

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from tests.oracles.random_programs import random_program, random_scene
 
 from trilingua.core.errors import InputError
-from trilingua.scenes.functions import PROGRAM_WORDS
+from trilingua.scenes.functions import ASKING_FUNCTIONS, PROGRAM_WORDS
 from trilingua.scenes.program_text import (
-    ASKING_FUNCTIONS,
     MAX_PROGRAM_WORDS,
     add_findings,
     program_from_text,

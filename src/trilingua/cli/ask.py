@@ -23,7 +23,7 @@ def ask(
         question: what to answer.
         scene: its scene as JSON; recognized first if it is not given.
         explain: answer by the functional program that the model writes, run on the scene, and print it and the objects
-            that the model takes it to be about to standard error.
+            that it finds to standard error.
         checkpoint: run directory; the shipped model by default.
     """
     from trilingua import load

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from trilingua.scenes.functions import ATTRIBUTES, FUNCTIONS, OBJECT, OBJECT_SET, PROGRAM_TYPES
-from trilingua.scenes.program_text import ASKING_FUNCTIONS
 from trilingua.scenes.programs import execute_program, node_parts
 from trilingua.scenes.scene import Scene, SceneObject
 
@@ -37,17 +36,6 @@ def program_referents(program: Sequence[Any], scene: Scene, order: Sequence[int]
         return UNKNOWN if members is None else sum(bits[index] for index in members)
 
     return tuple(gives(node, output) for node, output in zip(program, outputs, strict=True))
-
-
-def asked_referents(program: Sequence[Any], referents: Sequence[int]) -> tuple[int, ...]:
-    """Return the sets of objects that a program counts, looks for something in, or takes for one object, in its order.
-
-    Args:
-        program: in CLEVR's form; it can be run.
-        referents: what its nodes give, by `program_referents`.
-    """
-    nodes = map(node_parts, program)
-    return tuple(referents[inputs[0]] for name, inputs, _ in nodes if name in ASKING_FUNCTIONS)
 
 
 def to_numbers(referents: int) -> tuple[int, ...]:

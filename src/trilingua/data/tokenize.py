@@ -14,11 +14,11 @@ from trilingua.core.errors import InputError
 from trilingua.core.io import read_json, write_json
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, Instruction, Question, cell_objects
-from trilingua.data.referents import UNKNOWN, asked_referents, edit_referents, program_referents, to_numbers
+from trilingua.data.referents import UNKNOWN, edit_referents, program_referents, to_numbers
 from trilingua.data.shards import EditRecord, Ids, QuestionRecord, SceneRecord, write_shard
 from trilingua.scenes.functions import ANSWER_TYPES, REFERENCE_TYPES
 from trilingua.scenes.program_text import FINDINGS_END, add_findings, program_to_text
-from trilingua.scenes.programs import Program, node_parts
+from trilingua.scenes.programs import Program, find_asked, node_parts
 from trilingua.scenes.scene import Scene
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.scenes import NumberedScene, canonical_order
@@ -221,9 +221,9 @@ def _think(
     if program is None:
         return _Thought((), ())
     given = program_referents(program, scene, canonical_order(scene, sequences.scenes.schema))
-    found = asked_referents(program, given)
+    found = find_asked(program, given)
     if kind == "reference" and node_parts(program[-1])[0] != "unique":
-        found = (*found, given[-1] if changed == UNKNOWN else changed)
+        found.append(given[-1] if changed == UNKNOWN else changed)
     if UNKNOWN in found:
         return _Thought((), ())
     plain = program_to_text(program, gives=ANSWER_TYPES if kind == "program" else REFERENCE_TYPES)

@@ -24,6 +24,9 @@ ANSWER_TYPES = (BOOLEAN, INTEGER, *ATTRIBUTES)
 """What a whole program may give: an answer, unlike a set or an object, has words."""
 
 
+ASKING_FUNCTIONS = ("unique", "count", "exist")
+"""Those that take a set of objects and give something else: what they take is what a program has found."""
+
 REFERENCE_TYPES = (OBJECT_SET, OBJECT)
 """What a program gives that says which objects a text is about."""
 

@@ -12,11 +12,8 @@ from itertools import chain
 from typing import Any
 
 from trilingua.core.errors import InputError
-from trilingua.scenes.functions import ANSWER_TYPES, PROGRAM_WORDS
+from trilingua.scenes.functions import ANSWER_TYPES, ASKING_FUNCTIONS, PROGRAM_WORDS
 from trilingua.scenes.programs import Program, check_program, node_parts
-
-ASKING_FUNCTIONS = ("unique", "count", "exist")
-"""Before their words, findings are written: the numbers of the objects that they take."""
 
 FINDINGS_END = "."
 """Stands behind the last number of findings."""

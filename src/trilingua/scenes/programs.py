@@ -7,11 +7,13 @@ a result with a reason, never an exception. This module knows no wording and no 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from trilingua.scenes.functions import ANSWER_TYPES, FUNCTIONS, FunctionSignature
+from trilingua.scenes.functions import ANSWER_TYPES, ASKING_FUNCTIONS, FUNCTIONS, FunctionSignature
 from trilingua.scenes.relations import RELATIONS, compute_relationships
 from trilingua.scenes.scene import Scene, Vector
+
+T = TypeVar("T")
 
 ProgramNode = dict[str, Any]
 Program = list[ProgramNode]
@@ -125,6 +127,17 @@ def execute_program(program: Any, scene: Scene, *, gives: Sequence[str] = ANSWER
     asked = FUNCTIONS[node_parts(program[-1])[0]].output in ANSWER_TYPES
     answer = _answer(outputs[-1]) if asked else None
     return ProgramResult(answer=answer, outputs=tuple(outputs))
+
+
+def find_asked(program: Sequence[Any], outputs: Sequence[T]) -> list[T]:
+    """Return the sets of objects that a program counts, looks for something in, or takes for one object, in its order.
+
+    Args:
+        program: one that can be run.
+        outputs: what its nodes give, in any form.
+    """
+    nodes = map(node_parts, program)
+    return [outputs[inputs[0]] for name, inputs, _ in nodes if name in ASKING_FUNCTIONS]
 
 
 def _check_inputs(signature: FunctionSignature, inputs: Any, types: list[str]) -> str | None:

@@ -188,7 +188,7 @@ def kyvo_tiny() -> KyvoConfig:
         ),
         probe_layer=1,
         held_out=2,
-        loader=LoaderConfig(row_length=768, rows_per_batch=2),
+        loader=LoaderConfig(row_length=1024, rows_per_batch=2),
         trainer=TrainerConfig(max_steps=20, warmup_steps=2, eval_every_steps=10),
     )
 

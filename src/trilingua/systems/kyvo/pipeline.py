@@ -27,12 +27,11 @@ from trilingua.metrics.calibration import ScoreMap
 from trilingua.models.decoder import Decoder
 from trilingua.nn.embeddings import PlacedVectors
 from trilingua.scenes.program_text import program_from_text, split_findings
-from trilingua.scenes.programs import execute_program
+from trilingua.scenes.programs import ProgramResult, execute_program, find_asked
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers
 from trilingua.systems.kyvo.grammars import task_grammar
 from trilingua.tokenizers.images import pixels_to_image
-from trilingua.tokenizers.scenes import canonical_order
 from trilingua.tokenizers.sequences import TASKS, Parsed, Segment
 
 Picture = str | Path | Image.Image | np.ndarray
@@ -62,7 +61,7 @@ class Answer:
     program: str
     """The functional program that the model writes for the question."""
     objects: tuple[SceneObject, ...]
-    """The scene's objects that the model counts or asks about last, by its own findings."""
+    """The scene's objects that the program, run on the scene, counts or asks about last; none if it cannot be run."""
     problem: str | None = None
     """Why the program could not be run."""
 
@@ -402,18 +401,23 @@ class Kyvo:
         """Write each question's program and answer, and run the program; the answer counts where that fails."""
         answers: list[Answer] = []
         for item, decoded in zip(values, self.decode_task("qa", values), strict=True):
-            written = self.sequences.parse(TASKS["qa"], decoded.ids).values
-            program, findings = split_findings(written["program"])
-            parsed = program_from_text(program)
-            result = execute_program(parsed.program, item["scene"]) if parsed.problem is None else None
-            problem = parsed.problem if result is None else result.problem
-            found = None if result is None else result.answer
-            direct = written["answer"]
-            order = canonical_order(item["scene"], self.tokenizers.schema)
-            last = findings[-1] if findings else ()
-            objects = tuple(item["scene"].objects[order[number - 1]] for number in last if number <= len(order))
+            written, scene = self.sequences.parse(TASKS["qa"], decoded.ids).values, item["scene"]
+            text, _ = split_findings(written["program"])
+            parsed = program_from_text(text)
+            result = ProgramResult(problem=parsed.problem)
+            if parsed.program is not None:
+                result = execute_program(parsed.program, scene)
+            found: list[Any] = []
+            if parsed.program is not None and result.problem is None:
+                found = find_asked(parsed.program, result.outputs)
             answers.append(
-                Answer(text=found or direct, direct=direct, program=program, objects=objects, problem=problem)
+                Answer(
+                    text=result.answer or written["answer"],
+                    direct=written["answer"],
+                    program=text,
+                    objects=tuple(scene.objects[index] for index in found[-1]) if found else (),
+                    problem=result.problem,
+                )
             )
         return answers
 
