@@ -161,9 +161,9 @@ def run(subject: Subject) -> Section:
     }.items():
         _race(subject, loader, name, section)
     section.notes += [
-        "Mix of all tasks: every scene with its picture, and recognized, questioned four times, edited and answered by "
-        "program once, one in three drawn (the loader's defaults). Mix of the preset: half of the scenes are only "
-        "recognized, and a third comes without its picture.",
+        "Mix of all tasks: every scene with its picture, and recognized, questioned three times, edited once, one in "
+        "three drawn (the loader's defaults). Mix of the preset: half of the scenes come without their pictures, with "
+        "eight questions and three edits; most of the others are only recognized.",
         "Preset kyvo-clevr's decoder from scratch, bfloat16 autocast, gradients clipped, AdamW for both.",
         "Useful tokens: those of the separate sequences, which is what they are without sharing their beginnings. "
         "Ours computes the probes' and the number tokens' losses too.",

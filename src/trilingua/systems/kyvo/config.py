@@ -141,8 +141,8 @@ def kyvo_clevr() -> KyvoConfig:
             code_share=0.1,
             segment_weights={"image": 0.25, "program": 3.0, "reference": 3.0, "answer": 8.0},
             edited_image_share=1.0,
-            row_length=2048,
-            rows_per_batch=2,
+            row_length=4096,
+            rows_per_batch=1,
         ),
         trainer=TrainerConfig(
             max_steps=9000,
