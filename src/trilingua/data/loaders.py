@@ -262,7 +262,6 @@ class PackedStream:
         positions = builder.sequences.code_positions
         # From the opening, one token before the segment, to the token before each cell's code.
         self._drawn_after = [positions[written] for written in np.argsort(centre_out_order(len(positions)))]
-        self._object_end = builder.sequences.vocabulary.marker("[OBJECT-END]")
         self._next_scene = 0
         self._order = (-1, np.zeros(0, np.int64))
         self._pool = ThreadPoolExecutor(1)
@@ -358,7 +357,7 @@ class PackedStream:
         return given, drawn
 
     def _pointers(self, record: SceneRecord, tree: Tree, referents: Sequence[Ids], start: int) -> Iterator[Pointer]:
-        closings = np.flatnonzero(np.array(record.scene) == self._object_end)
+        closings = np.flatnonzero(np.array(record.scene) == self._builder.sequences.scenes.end)
         for leaf, sets in zip(tree.leaves, referents, strict=True):
             known = [(offset, members) for offset, members in enumerate(sets) if members != UNKNOWN]
             if known:

@@ -243,7 +243,7 @@ def write_tokenizer_files(
 def write_slim_run(run: Path, tokenizers: Tokenizers, config: KyvoConfig, decoder: Decoder) -> None:
     """Write a run directory that holds what loading needs and no more, in half precision: the form to ship.
 
-    Paths of the training data are left out, the state of training and the probes too.
+    Paths of the training data and of the backbone are left out, the state of training and the probes too.
 
     Args:
         run: the folder; it is made.
@@ -252,7 +252,7 @@ def write_slim_run(run: Path, tokenizers: Tokenizers, config: KyvoConfig, decode
         decoder: of the run, adapters merged.
     """
     recipe = "full" if config.recipe == "lora" else config.recipe
-    config = dataclasses.replace(config, tokenizers="", data="", recipe=recipe)
+    config = dataclasses.replace(config, tokenizers="", data="", backbone="", recipe=recipe)
     tokenizers = dataclasses.replace(tokenizers, config=dataclasses.replace(tokenizers.config, data=""))
     write_tokenizer_files(run, tokenizers, config, dtype=torch.float16)
     save_module(decoder, run / "model.safetensors", dtype=torch.float16, prefix="decoder.")
