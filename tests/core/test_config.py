@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trilingua.core.config import differences, digest, from_json, replace_dotted, to_json
+from trilingua.core.config import differences, from_json, replace_dotted, to_json
 from trilingua.core.errors import ConfigError
 
 
@@ -59,12 +59,9 @@ class Tree:
 def test_a_tree_comes_back_equal(tree: Tree) -> None:
     again = from_json(Tree, to_json(tree))
     assert again == tree
-    assert digest(again) == digest(tree)
 
 
-def test_equal_configurations_have_equal_digests_whatever_they_were_written_as() -> None:
-    assert digest(Leaf(rate=1)) == digest(Leaf(rate=1.0))  # type: ignore[arg-type]
-    assert digest(Leaf(rate=1.0)) != digest(Leaf(rate=1.5))
+def test_a_whole_number_is_read_as_a_real_one_where_that_is_meant() -> None:
     assert type(from_json(Leaf, {"rate": 1}).rate) is float
 
 

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from trilingua.core.errors import InputError
-from trilingua.data.cells import NUM_CELL_VALUES, cell_targets, num_cell_classes
+from trilingua.data.cells import (
+    NUM_CELL_VALUES,
+    NUM_OBJECT_VALUES,
+    cell_targets,
+    num_cell_classes,
+    num_object_classes,
+    object_targets,
+)
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.scenes.schema import CLEVR
 
@@ -61,3 +68,13 @@ def test_objects_without_a_place_in_the_picture_are_refused_in_words() -> None:
         "a.png: objects[1] has no pixel_coords, which the targets of its cells need; "
         "make the data with `trilingua data clevr`"
     )
+
+
+def test_objects_are_told_by_number_attributes_and_place() -> None:
+    targets = object_targets(Scene(objects=(CUBE, BALL)), CLEVR)
+    assert num_object_classes(CLEVR) == (10, 2, 8, 2, 3)
+    assert targets.classes.tolist() == [[0, 1, 1, 1, 0], [1, 0, 6, 0, 1]]
+    np.testing.assert_array_equal(targets.values, np.float32([[1.0, -2.0, 0.7], [-1.0, 0.5, 0.35]]))
+    nothing = object_targets(Scene(objects=()), CLEVR)
+    assert nothing.classes.shape[0] == 0
+    assert nothing.values.shape == (0, NUM_OBJECT_VALUES)

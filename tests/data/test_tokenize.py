@@ -1,6 +1,7 @@
 """A data directory to ids: each record made again by hand, interruptions, and the order of edited objects."""
 
 import dataclasses
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -80,19 +81,27 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
             assert made.answer == framed(question.answer)
             # After each word of the program stands what the program up to it gives, by the executor.
             ran, order = execute_program(question.program, scene).outputs, canonical_order(scene, schema)
-            so_far, known = "", [UNKNOWN]
+            so_far, known, asked = "", [UNKNOWN], UNKNOWN
             steps = zip(program_to_text(question.program).split(" "), question.program, strict=True)
             for index, (word, node) in enumerate(steps):
                 if node["type"] in ("unique", "count", "exist"):
-                    so_far += "".join(str(n) for n in sorted(1 + order.index(m) for m in ran[node["inputs"][0]])) + "."
-                    known += [UNKNOWN] * (len(framed(so_far)) - 1 - len(known))
+                    numbers = sorted(1 + order.index(member) for member in ran[node["inputs"][0]])
+                    asked = sum(2 ** (number - 1) for number in numbers)
+                    findings = "".join(map(str, numbers)) + "."
+                    so_far += findings
+                    tokens = text.tokenize(findings)
+                    for stop in range(1, len(tokens)):
+                        named = re.findall("10|[1-9]", text.detokenize(tokens[:stop]))
+                        known.append(sum(2 ** (number - 1) for number in numbers if str(number) not in named))
+                    known.append(UNKNOWN)
+                    assert len(known) == len(framed(so_far)) - 1
                 so_far += f" {word}" if index else word
                 known += [UNKNOWN] * (len(framed(so_far)) - 1 - len(known))
                 members = [ran[index]] if node["type"] == "unique" else ran[index]
                 if isinstance(members, list):
                     known[-1] = sum(2 ** order.index(member) for member in members)
             assert made.program == framed(so_far, "PROGRAM")
-            assert made.referents == (*known, UNKNOWN)
+            assert made.referents == (*known, UNKNOWN, asked)
         edits = [item for item in folder.instructions() if item.image_filename == name]
         assert len(edits) == len(record.edits) > 0
         for edit, written in zip(edits, record.edits, strict=True):

@@ -45,11 +45,11 @@ def test_padding_past_the_end_harms_nothing() -> None:
     assert keys.tolist() == [[1, 2, 3, 5], [4, 6, 7, 8]]
 
 
-def test_select_and_repeat_copy_rows() -> None:
+def test_select_copies_rows() -> None:
     cache = make()
     write(cache, [[1, 2, 3], [4, 0, 0]], [3, 1])
     assert cache.select([1, 0, 1]).lengths == [1, 3, 1]
-    repeated = cache.repeat(2)
+    repeated = cache.select([0, 0, 1, 1])
     assert repeated.lengths == [3, 3, 1, 1]
     write(repeated, [[7], [8], [9], [9]], [1, 1, 1, 1])
     assert repeated.memory[0, 0, :2, 0, :4, 0].tolist() == [[1, 2, 3, 7], [1, 2, 3, 8]]

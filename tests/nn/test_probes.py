@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from trilingua.nn.probes import DenseProbe, PointerProbe
+from trilingua.nn.probes import DenseProbe
 
 NAN = float("nan")
 
@@ -51,36 +51,3 @@ def test_what_is_known_nowhere_counts_nothing(probe):
     loss.backward()
     assert features.grad.isfinite().all()
     assert (features.grad[..., 2:] == 0).all()
-
-
-@pytest.fixture
-def pointer() -> PointerProbe:
-    """In one dimension; the products are those of the features' signs, doubled."""
-    probe = PointerProbe(1, width=1)
-    with torch.no_grad():
-        probe.pointer.weight.fill_(2.0)
-        probe.pointed.weight.fill_(1.0)
-        probe.pointer.bias.zero_()
-        probe.pointed.bias.zero_()
-    return probe
-
-
-def test_pointing_by_hand(pointer):
-    pointers = torch.tensor([[3.0], [-5.0], [1.0]])  # normalised: 1, -1 and 1
-    objects = torch.tensor([[[2.0], [-2.0]], [[7.0], [9.0]], [[1.0], [1.0]]])
-    members = torch.tensor([[1, 1], [0, -1], [-1, -1]])
-    loss, metrics = pointer.loss(pointers, objects, members)
-    expected = sum(math.log(1 + math.exp(x)) for x in (-2, 2, -2)) / 3
-    assert loss.item() == pytest.approx(expected, rel=1e-4)
-    # The first text means both objects and points at one, the second is right, the third is not asked.
-    assert metrics == {"set_accuracy": pytest.approx(1 / 2)}
-
-
-def test_pointing_where_nothing_is_known_counts_nothing(pointer):
-    for texts in (0, 3):
-        pointers, objects = torch.randn(texts, 1, requires_grad=True), torch.randn(texts, 4, 1)
-        loss, metrics = pointer.loss(pointers, objects, torch.full((texts, 4), -1))
-        assert loss.item() == 0
-        assert metrics == {"set_accuracy": 0.0}
-        loss.backward()
-        assert (pointers.grad == 0).all()

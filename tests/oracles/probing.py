@@ -63,13 +63,54 @@ def texts_of(sequences, records, vocabulary):
     return found
 
 
-def pointing_loss(probe, pointers, objects, sets):
-    """Return the mean over texts and objects of the negative log likelihood of being meant or not."""
+def objects_of(sequences, records, vocabulary, scenes):
+    """Return (row, place, item) for each object of each different beginning that ends with a given scene.
+
+    The place is that of the id that closes the object, the item is (its number from 0, the object).
+    """
+    found, seen = [], []
+    for row, (ids, record) in enumerate(zip(sequences, records, strict=True)):
+        given = ids[: ids.index(vocabulary.marker("[OUTPUT-START]"))]
+        if vocabulary.marker("[SCENE-END]") not in given:
+            continue
+        beginning = given[: given.index(vocabulary.marker("[SCENE-END]")) + 1]
+        if any(record is other and beginning == others for other, others in seen):
+            continue
+        seen.append((record, beginning))
+        closing = [at for at in range(len(beginning)) if ids[at] == vocabulary.marker("[OBJECT-END]")]
+        items = scenes.detokenize(list(record.scene)).scene.objects
+        found += [(row, place, item) for place, item in zip(closing, enumerate(items), strict=True)]
+    return found
+
+
+def guided_loss(attention, inputs, positions, theta, places, targets):
+    """Return the divergences of the first head's attention from equal parts on each place's targets, in a list.
+
+    Args:
+        attention: the layer's; its products are taken row by row from its matrix.
+        inputs: what the attention reads, of one sequence.
+        positions: of each token.
+        theta: base of the rotary wavelengths.
+        places: the tokens that look.
+        targets: for each of them the places to look at; itself where there are none.
+    """
+    width = attention.head_dim
+    query_rows = attention.qkv.weight[:width]
+    key_rows = attention.qkv.weight[attention.num_heads * width :][:width]
+
+    def turned(vector, position):
+        pairs = torch.complex(vector[: width // 2], vector[width // 2 :])
+        angles = position * theta ** (-torch.arange(width // 2) * 2 / width)
+        return pairs * torch.polar(torch.ones_like(angles), angles)
+
     losses = []
-    for state, others, members in zip(pointers, objects, sets, strict=True):
-        query = probe.pointer(probe.norm(state))
-        for number, other in enumerate(others):
-            logit = query @ probe.pointed(probe.norm(other)) / len(query) ** 0.5
-            inside = bool(members & (1 << number))
-            losses.append(-torch.nn.functional.logsigmoid(logit if inside else -logit))
-    return sum(losses) / len(losses)
+    for place, wanted in zip(places, targets, strict=True):
+        query = turned(query_rows @ inputs[place], positions[place])
+        scores = [
+            (query * turned(key_rows @ inputs[other], positions[other]).conj()).real.sum() / width**0.5
+            for other in range(place + 1)
+        ]
+        weights = torch.stack(scores).log_softmax(0)
+        wanted = wanted or [place]
+        losses.append(-sum(weights[other] + torch.tensor(float(len(wanted))).log() for other in wanted) / len(wanted))
+    return losses

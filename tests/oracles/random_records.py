@@ -49,7 +49,7 @@ def random_record(generator, sequences, *, questions=3, edits=2, undrawn=0.5):
                 question=framed("text"),
                 answer=framed("text"),
                 program=(program := framed("program")),
-                referents=tuple(generator.integers(-1, 4, len(program)).tolist()),
+                referents=tuple(generator.integers(-1, 4, len(program) + 1).tolist()),
             )
             for _ in range(questions)
         ),

@@ -194,6 +194,7 @@ def test_weights_go_through_a_file_each_once(tmp_path: Path) -> None:
     module.made.mul_(5)
     path = tmp_path / "model.safetensors"
     save_weights(path, module_tensors(module))
+    assert path.stat().st_mode & 0o777 == 0o644
     assert set(module_tensors(module)) == {"embedding.weight", "kept"}
     load_weights(other, path)
     prefixed = tmp_path / "whole.safetensors"

@@ -27,11 +27,12 @@ def test_the_image_tokenizer_learns(tiny_tokenizers_run: Path) -> None:
 
 
 def test_the_decoder_learns_every_kind_of_token(tiny_run: Path) -> None:
-    names = ("tokens", "loss_text", "loss_markers", "loss_numbers", "loss_image", "probe_given", "probe_referents")
-    for name in names:
+    kinds = ("tokens", "loss_text", "loss_markers", "loss_numbers", "loss_image")
+    # A layer of its own that starts at random tells objects apart later than the others learn anything.
+    for name, share in {**dict.fromkeys((*kinds, "probe_given", "guidance"), 0.95), "probe_objects": 0.995}.items():
         values = logged(tiny_run, name)
         assert len(values) > 15  # a batch may draw no picture
-        assert sum(values[-3:]) < 0.95 * sum(values[:3]), name
+        assert sum(values[-3:]) < share * sum(values[:3]), name
     assert logged(tiny_run, "loss_numbers")[-1] < 0.7 * logged(tiny_run, "loss_numbers")[0]
 
 

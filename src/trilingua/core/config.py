@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
 from trilingua.core.errors import ConfigError
-from trilingua.core.io import digest_json
 
 ConfigT = TypeVar("ConfigT")
 
@@ -63,11 +62,6 @@ def from_json(cls: type[ConfigT], value: Any, where: str = "") -> ConfigT:
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{prefix}{name}: is missing; expected {_allowed(hints[name])}")
     return _construct(cls, arguments, where)
-
-
-def digest(config: Any) -> str:
-    """Return the SHA-256 of the configuration in hex: equal configurations have equal digests."""
-    return digest_json(to_json(config))
 
 
 def replace_dotted(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:

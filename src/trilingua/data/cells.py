@@ -1,4 +1,4 @@
-"""What each cell of a picture shows, as targets for the dense probes.
+"""What each cell of a picture shows and what each object is, as targets for the dense probes.
 
 The renderer knows which object covers most of a cell; the scene knows that object's categories and place.
 Knows no files and no models.
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int8
 
 from trilingua.core.errors import InputError
-from trilingua.scenes.scene import Scene
+from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.scenes.schema import Schema
 
 
@@ -31,6 +31,35 @@ def num_cell_classes(schema: Schema) -> tuple[int, ...]:
 
 NUM_CELL_VALUES = 4
 """Columns of `CellTargets.values`."""
+
+
+class ObjectTargets(NamedTuple):
+    """The facts that a probe is asked about the objects of a scene, in their order."""
+
+    classes: Int8[np.ndarray, "object category"]
+    """The object's number in the scene, from 0, then its categories in the schema's order."""
+    values: Float32[np.ndarray, "object value"]
+    """Its place in metres."""
+
+
+def num_object_classes(schema: Schema) -> tuple[int, ...]:
+    """Return the number of classes of each column of `ObjectTargets.classes`."""
+    return (schema.max_objects, *(len(category.values) for category in schema.categories))
+
+
+NUM_OBJECT_VALUES = 3
+"""Columns of `ObjectTargets.values`."""
+
+
+def object_targets(scene: Scene, schema: Schema) -> ObjectTargets:
+    """Return what the objects of a scene are; they stand in the order of their numbers."""
+    num_objects = len(scene.objects)
+    classes = [(number, *_classes(item, schema)) for number, item in enumerate(scene.objects)]
+    places = [item.location for item in scene.objects]
+    return ObjectTargets(
+        np.array(classes, np.int8).reshape(num_objects, 1 + len(schema.categories)),
+        np.array(places, np.float32).reshape(num_objects, NUM_OBJECT_VALUES),
+    )
 
 
 def cell_targets(
@@ -59,7 +88,7 @@ def cell_targets(
                 "make the data with `trilingua data clevr`"
             )
         column, row, _ = item.pixel_coords
-        facts[index] = [1, *(c.values.index(getattr(item, c.name)) for c in schema.categories)]
+        facts[index] = [1, *_classes(item, schema)]
         places[index] = [column / width * grid_size, row / height * grid_size, *item.location[:2]]
     owners = cells.reshape(-1).astype(np.int64)
     values = places[owners]
@@ -67,3 +96,8 @@ def cell_targets(
     values[:, 0] -= np.tile(centres, grid_size)
     values[:, 1] -= np.repeat(centres, grid_size)
     return CellTargets(facts[owners], values)
+
+
+def _classes(item: SceneObject, schema: Schema) -> list[int]:
+    """Return the index of each of an object's categories."""
+    return [category.values.index(getattr(item, category.name)) for category in schema.categories]

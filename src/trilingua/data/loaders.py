@@ -16,9 +16,11 @@ from torch import Tensor
 
 from trilingua.core.errors import ConfigError
 from trilingua.core.random import make_generator
+from trilingua.data.cells import NUM_OBJECT_VALUES, ObjectTargets, num_object_classes, object_targets
 from trilingua.data.packing import PackedBatch, TrainingSequence, Tree, merge, pack
 from trilingua.data.referents import UNKNOWN
 from trilingua.data.shards import Ids, SceneRecord, Shards
+from trilingua.scenes.schema import Schema
 from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, Task, centre_out_order
 
 
@@ -67,44 +69,49 @@ class LoaderConfig:
         return self.code_share == 1
 
 
-class Cells(NamedTuple):
-    """The cells of some pictures in raster order: where a batch has them, and what is known of them."""
+class Facts(NamedTuple):
+    """What is known of some tokens of a batch: of cells, for each picture in raster order, or of objects."""
 
-    tokens: Int[Tensor, "picture cell"]
+    tokens: Int[Tensor, "*asked"]
     """Indices among the flattened tokens of the batch."""
-    classes: Int8[Tensor, "picture cell category"]
-    """As in `CellTargets`."""
-    values: Float[Tensor, "picture cell value"]
-    """As in `CellTargets`."""
+    classes: Int8[Tensor, "*asked category"]
+    """As in `CellTargets` or `ObjectTargets`."""
+    values: Float[Tensor, "*asked value"]
+    """As in `CellTargets` or `ObjectTargets`."""
 
 
 class Pointers(NamedTuple):
-    """The steps of a batch's programs that give objects: where both are, and which objects of the scene they are."""
+    """Tokens of a batch that are about objects of their scene: where both are, and which objects they are."""
 
     tokens: Int[Tensor, " text"]
-    """Index, among the flattened tokens of the batch, of the step's last."""
+    """Index among the flattened tokens of the batch."""
     objects: Int[Tensor, "text object"]
     """Indices of the tokens that close the scene's objects, by their numbers; 0 where there is none."""
     members: Int8[Tensor, "text object"]
-    """Whether the step gives the object; -1 where there is none."""
+    """Whether the token is about the object; -1 where there is none."""
 
 
 Pointer = tuple[int, Int64[np.ndarray, "..."], int]
-"""One step of `Pointers`: its token, those of the objects, and the set that it is about."""
+"""One of `Pointers`: its token, those of the objects, and the set that it is about."""
+
+ClosedObjects = tuple[Int64[np.ndarray, "..."], ObjectTargets]
+"""The objects of one scene: the tokens that close them, and what they are."""
 
 
 class KyvoBatch(NamedTuple):
     """Packed rows and what is known of their pictures and texts."""
 
     packed: PackedBatch
-    given: Cells
+    given: Facts
     """Of the pictures that sequences begin with; a cell's token is its code."""
     by_vectors: Bool[Tensor, " picture"]
     """Whether the given picture's tokens are read as `vectors` instead of codes."""
     vectors: Float[Tensor, "picture cell code_dim"]
     """Of the given pictures, as in `SeenImages`."""
-    drawn: Cells
+    drawn: Facts
     """Of the pictures that are drawn of a scene; a cell's token is the one that its code is predicted to follow."""
+    objects: Facts
+    """Of the scenes that are given; an object's token is the one that closes it."""
     referents: Pointers
     """Of the programs that are written for questions and instructions."""
 
@@ -298,12 +305,14 @@ class PackedStream:
 
         So no scene is left out or late.
         """
-        config = self._builder.config
+        config, sequences = self._builder.config, self._builder.sequences
+        schema = sequences.scenes.schema
         rows: list[list[Tree]] = [[] for _ in range(config.rows_per_batch)]
         used = [0] * config.rows_per_batch
         given: list[tuple[int, SceneRecord]] = []
         drawn: list[tuple[int, SceneRecord]] = []
         by_vectors: list[bool] = []
+        objects: list[ClosedObjects] = []
         pointers: list[Pointer] = []
         number = first
         while True:
@@ -327,11 +336,13 @@ class PackedStream:
                 by_vectors.append(chance >= config.code_share)
             if painted is not None:
                 drawn.append((start + painted, record))
-            pointers += self._pointers(record, tree, referents, start)
+            closings = np.flatnonzero(np.array(record.scene) == sequences.scenes.end)
+            known = object_targets(sequences.scenes.detokenize(record.scene).scene, schema)
+            objects += [(start + scene + closings, known) for scene in self._scenes(tree)]
+            pointers += _pointers(tree, referents, start, closings)
             rows[row].append(tree)
             used[row] += len(tree.ids)
             number += 1
-        sequences = self._builder.sequences
         # Stacked behind one record that is cut off again, which gives those of no picture their shape.
         vectors = np.stack([record.vectors for record in (record, *(known for _, known in given))])[1:]
         batch = KyvoBatch(
@@ -340,7 +351,8 @@ class PackedStream:
             torch.tensor(by_vectors, dtype=torch.bool),
             torch.from_numpy(vectors.astype(np.float32)),
             _cells(drawn, self._drawn_after, record),
-            _pointers(pointers, sequences.scenes.schema.max_objects),
+            _object_facts(objects, schema),
+            _stack_pointers(pointers, schema.max_objects),
         )
         return batch, number
 
@@ -356,19 +368,25 @@ class PackedStream:
                 drawn = start
         return given, drawn
 
-    def _pointers(self, record: SceneRecord, tree: Tree, referents: Sequence[Ids], start: int) -> Iterator[Pointer]:
-        closings = np.flatnonzero(np.array(record.scene) == self._builder.sequences.scenes.end)
-        for leaf, sets in zip(tree.leaves, referents, strict=True):
-            known = [(offset, members) for offset, members in enumerate(sets) if members != UNKNOWN]
-            if known:
-                # The text comes right after the scene, which a tree may hold twice: with and without a picture.
-                scene = start + tree.starts[tree.parents[tree.parents[leaf]]]
-                yield from (
-                    (start + tree.starts[leaf] + offset, scene + closings, members) for offset, members in known
-                )
+    def _scenes(self, tree: Tree) -> list[int]:
+        """Return where a tree's given scenes start: it may hold its scene twice, with and without a picture."""
+        opening = self._builder.sequences.borders["scene"][0]
+        return [start for start in tree.starts if tree.ids[start] == opening]
 
 
-def _pointers(found: Sequence[Pointer], max_objects: int) -> Pointers:
+def _pointers(
+    tree: Tree, referents: Sequence[Ids], start: int, closings: Int64[np.ndarray, " object"]
+) -> Iterator[Pointer]:
+    """Yield the pointers of a tree that stands at `start`, in a scene whose objects are closed at `closings`."""
+    for leaf, sets in zip(tree.leaves, referents, strict=True):
+        known = [(offset, members) for offset, members in enumerate(sets) if members != UNKNOWN]
+        if known:
+            # The text comes right after the scene.
+            scene = start + tree.starts[tree.parents[tree.parents[leaf]]]
+            yield from ((start + tree.starts[leaf] + offset, scene + closings, members) for offset, members in known)
+
+
+def _stack_pointers(found: Sequence[Pointer], max_objects: int) -> Pointers:
     """Return pointers as tensors."""
     objects = np.zeros((len(found), max_objects), np.int64)
     members = np.full((len(found), max_objects), -1, np.int8)
@@ -379,10 +397,22 @@ def _pointers(found: Sequence[Pointer], max_objects: int) -> Pointers:
     return Pointers(tokens, torch.from_numpy(objects), torch.from_numpy(members))
 
 
-def _cells(pictures: Sequence[tuple[int, SceneRecord]], offsets: Sequence[int], like: SceneRecord) -> Cells:
+def _object_facts(scenes: Sequence[ClosedObjects], schema: Schema) -> Facts:
+    """Return what is known of the objects of scenes, each closed at its tokens."""
+    tokens = [closings for closings, _ in scenes]
+    classes = [known.classes for _, known in scenes]
+    values = [known.values for _, known in scenes]
+    return Facts(
+        torch.from_numpy(np.concatenate([*tokens, np.zeros(0, np.int64)])),
+        torch.from_numpy(np.concatenate([*classes, np.zeros((0, len(num_object_classes(schema))), np.int8)])),
+        torch.from_numpy(np.concatenate([*values, np.zeros((0, NUM_OBJECT_VALUES), np.float32)])),
+    )
+
+
+def _cells(pictures: Sequence[tuple[int, SceneRecord]], offsets: Sequence[int], like: SceneRecord) -> Facts:
     """Return the cells of pictures that start at these tokens; `like` gives those of no picture their shape."""
     starts = torch.tensor([start for start, _ in pictures], dtype=torch.int64)
     records = [like, *(record for _, record in pictures)]
     classes = np.stack([record.cell_classes for record in records])[1:]
     values = np.stack([record.cell_values for record in records])[1:].astype(np.float32)
-    return Cells(starts[:, None] + torch.tensor(offsets), torch.from_numpy(classes), torch.from_numpy(values))
+    return Facts(starts[:, None] + torch.tensor(offsets), torch.from_numpy(classes), torch.from_numpy(values))

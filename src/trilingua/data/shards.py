@@ -28,8 +28,9 @@ class QuestionRecord:
     program: Ids
     """With its findings."""
     referents: Ids = ()
-    """For each id of the program, the objects that the program so far gives; `UNKNOWN` inside of a step, and where it
-    gives no objects. Empty where nothing is known."""
+    """For each id of the program, the objects that it is about: behind a step those that it gives, and inside findings
+    those that are still to be named; for the first of the answer those that are counted or asked about last. `UNKNOWN`
+    inside of a step, and where it gives no objects. Empty where nothing is known."""
     answer: Ids
 
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, count
+from itertools import accumulate, chain, count
 from pathlib import Path
 from string import digits
 from typing import Literal, NamedTuple
@@ -23,6 +23,7 @@ from trilingua.scenes.scene import Scene
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.scenes import NumberedScene, canonical_order
 from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer
+from trilingua.tokenizers.text import TextTokenizer
 from trilingua.tokenizers.vocabulary import Vocabulary
 
 _SEGMENTS: dict[str, Segment] = {
@@ -195,7 +196,7 @@ def edit_record(edit: Instruction, sequences: SequenceTokenizer, codes: Sequence
 
 
 class _Thought(NamedTuple):
-    """A program with its findings, and what is known after each of its ids."""
+    """A program with its findings, and what each of its ids, and for a question the answer's first, is about."""
 
     program: Ids
     referents: Ids
@@ -229,8 +230,22 @@ def _think(
     plain = program_to_text(program, gives=ANSWER_TYPES if kind == "program" else REFERENCE_TYPES)
     text = add_findings(plain, [to_numbers(members) for members in found])
     known = [UNKNOWN]  # the border
+    findings = iter(found)
     for index, (word, referents) in enumerate(zip(text.split(" "), given, strict=True)):
         step = word.rstrip(digits + FINDINGS_END)
         length = len(sequences.text.tokenize(f" {step}" if index else step))
-        known += [UNKNOWN] * (length - 1) + [referents] + [UNKNOWN] * len(sequences.text.tokenize(word[len(step) :]))
-    return _Thought(program=tuple(sequences.segment(_SEGMENTS[kind], text)), referents=(*known, changed))
+        known += [UNKNOWN] * (length - 1) + [referents]
+        if step != word:
+            known += _unnamed(next(findings), sequences.text.tokenize(word[len(step) :]), sequences.text)
+    asked = (changed,) if kind == "reference" else (UNKNOWN, found[-1])
+    return _Thought(program=tuple(sequences.segment(_SEGMENTS[kind], text)), referents=(*known, *asked))
+
+
+def _unnamed(members: int, ids: Sequence[int], text: TextTokenizer) -> Iterator[int]:
+    """Yield after each id of written findings the set of objects that are still to be named; nothing after the last."""
+    numbers = to_numbers(members)
+    ends = list(accumulate(len(str(number)) for number in numbers))
+    for stop in range(1, len(ids)):
+        length = len(text.detokenize(ids[:stop]))
+        yield sum(1 << number - 1 for number, end in zip(numbers, ends, strict=True) if end > length)
+    yield UNKNOWN

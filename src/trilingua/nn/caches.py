@@ -123,7 +123,3 @@ class KVCache:
         chosen.lengths = [self.lengths[row] for row in rows]
         chosen.memory = self.memory.index_select(2, torch.tensor(rows, device=self.memory.device))
         return chosen
-
-    def repeat(self, times: int) -> "KVCache":
-        """Return a cache in which each row stands `times` times in a row: one prompt, several continuations."""
-        return self.select([row for row in range(self.batch) for _ in range(times)])

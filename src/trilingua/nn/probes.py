@@ -11,8 +11,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from trilingua.nn.norms import RMSNorm
-
 
 class DenseProbe(nn.Module):
     """One linear layer to the logits of several categories and to several real values.
@@ -63,43 +61,3 @@ class DenseProbe(nn.Module):
             "value_error": float(error.detach()),
         }
         return total + error, metrics
-
-
-class PointerProbe(nn.Module):
-    """Products of one state with several others, which tell which of these it points at.
-
-    Args:
-        dim: width of the features.
-        width: of the products.
-    """
-
-    def __init__(self, dim: int, width: int = 64) -> None:
-        super().__init__()
-        self.norm = RMSNorm(dim)
-        self.pointer = nn.Linear(dim, width)
-        self.pointed = nn.Linear(dim, width)
-
-    def loss(
-        self,
-        pointers: Float[Tensor, "text dim"],
-        objects: Float[Tensor, "text object dim"],
-        members: Int[Tensor, "text object"],
-    ) -> tuple[Float[Tensor, ""], dict[str, float]]:
-        """Return the probe's loss and how well it points.
-
-        Args:
-            pointers: the state that points, of each text.
-            objects: the states of what it may point at.
-            members: whether it should; -1 where that is unknown or there is no such object.
-
-        Returns:
-            The mean binary cross-entropy over what is known, 0 where nothing is; and the metric `set_accuracy`, the
-            share of the texts of which every object is right.
-        """
-        asking, offered = self.pointer(self.norm(pointers)), self.pointed(self.norm(objects))
-        logits = (offered @ asking[..., None])[..., 0].float() * asking.shape[-1] ** -0.5
-        known, truth = members >= 0, members == 1
-        losses = F.binary_cross_entropy_with_logits(logits, truth.float(), reduction="none") * known
-        right = (((logits > 0) == truth) | ~known).all(dim=-1)[known.any(dim=-1)]
-        total = losses.sum() / known.sum().clamp_min(1)
-        return total, {"set_accuracy": float(right.float().mean()) if len(right) else 0.0}

@@ -275,6 +275,7 @@ def _remove_unfinished(root: Path) -> None:
 
 def _save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     save_file(dict(tensors), path)
+    path.chmod(0o644)  # it comes out readable by its owner alone
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
 

@@ -20,10 +20,7 @@ NEW = {
     *(f"decoder.embedding.{name}" for name in ("markers", "numbers", "number_matrix", "projector")),
     *(f"decoder.head.{name}" for name in ("rows", "number_matrix")),
 }
-PROBES = {f"probes.{name}.output.{kind}" for name in ("given", "drawn") for kind in ("weight", "bias")} | {
-    "probes.referents.norm.weight",
-    *(f"probes.referents.{name}.{kind}" for name in ("pointer", "pointed") for kind in ("weight", "bias")),
-}
+PROBES = {f"probes.{name}.output.{kind}" for name in ("given", "drawn", "objects") for kind in ("weight", "bias")}
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from tests.oracles.packing import placed, separate_loss, unpacked
-from tests.oracles.probing import cells_of, pointing_loss, probe_loss, texts_of
+from tests.oracles.probing import cells_of, guided_loss, objects_of, probe_loss, texts_of
 
 from trilingua.core.config import replace_dotted
 from trilingua.core.errors import ConfigError
@@ -65,14 +65,15 @@ def test_loss_and_gradients_equal_separate_sequences(
     drawn: Drawn, tiny_tokenizers: Tokenizers, sigma: float, probe_weight: float
 ) -> None:
     batch, sequences, records = drawn
-    weights = {"given": probe_weight, "drawn": probe_weight / 2, "referents": probe_weight / 3}
+    weights = {"given": probe_weight, "drawn": probe_weight / 2, "objects": probe_weight / 3}
     config = replace_dotted(
         CONFIG,
         {
             "number_sigma": sigma,
             "probe_weight": weights["given"],
             "drawn_probe_weight": weights["drawn"],
-            "referent_probe_weight": weights["referents"],
+            "object_probe_weight": weights["objects"],
+            "guidance_weight": probe_weight / 4,
         },
     )
     task = make_task(tiny_tokenizers, config)
@@ -82,29 +83,50 @@ def test_loss_and_gradients_equal_separate_sequences(
     expected = separate_loss(decoder, sequences, span=(numbers.start, numbers.stop), sigma=sigma, places=places)
     torch.testing.assert_close(metrics["tokens"], expected.detach(), rtol=1e-5, atol=1e-5)
     rows = [unpacked(sequence)[0] for sequence in sequences]
-    states: dict[int, torch.Tensor] = {}
+    states: dict[tuple[torch.nn.Module, int], torch.Tensor] = {}
+    first, second = decoder.layers[0], decoder.layers[1].attention_norm
 
-    def state(row: int) -> torch.Tensor:
-        if row not in states:
-            handle = decoder.layers[0].register_forward_hook(lambda *call: states.update({row: call[2][0]}))
+    def state(row: int, module: torch.nn.Module = first) -> torch.Tensor:
+        if (module, row) not in states:
+            handle = module.register_forward_hook(lambda *call: states.update({(module, row): call[2][0]}))
             decoder(torch.tensor([rows[row]]), positions=torch.tensor([placed(rows[row], places)]))
             handle.remove()
-        return states[row]
+        return states[module, row]
 
     assert set(task.model.probes) == (set(weights) if probe_weight else set())
     if probe_weight:
-        probe = task.model.probes["referents"]
         texts = texts_of(rows, records, tiny_tokenizers.vocabulary)
         assert len(texts) == len(batch.referents.tokens) > 0
-        asked = pointing_loss(
-            probe,
-            [state(row)[place] for row, place, _, _ in texts],
-            [[state(row)[place] for place in closing] for row, _, closing, _ in texts],
-            [members for *_, members in texts],
+        assert {bool(members) for *_, members in texts} == {True, False}
+        missed: list[torch.Tensor] = []
+        for row in {row for row, *_ in texts}:
+            mine = [text for text in texts if text[0] == row]
+            missed += guided_loss(
+                decoder.layers[1].attention,
+                state(row, second),
+                placed(rows[row], places),
+                decoder.config.rope_theta,
+                [place for _, place, _, _ in mine],
+                [[at for k, at in enumerate(closing) if members >> k & 1] for *_, closing, members in mine],
+            )
+        guidance = torch.stack(missed).mean()
+        torch.testing.assert_close(metrics["guidance"], guidance.detach(), rtol=1e-4, atol=1e-5)
+        assert 0 < metrics["guidance_share"] < 1
+        expected = expected + probe_weight / 4 * guidance
+        objects = objects_of(rows, records, tiny_tokenizers.vocabulary, tiny_tokenizers.sequences.scenes)
+        assert len(objects) == len(batch.objects.tokens) > 0
+        asked = probe_loss(
+            task.model.probes["objects"],
+            [state(row)[place] for row, place, _ in objects],
+            [
+                [number, *(c.values.index(getattr(item, c.name)) for c in tiny_tokenizers.schema.categories)]
+                for _, _, (number, item) in objects
+            ],
+            [item.location for _, _, (_, item) in objects],
         )
-        torch.testing.assert_close(metrics["probe_referents"], asked.detach(), rtol=1e-4, atol=1e-5)
-        expected = expected + weights["referents"] * asked
-    for name, probe in [pair for pair in task.model.probes.items() if pair[0] != "referents"]:
+        torch.testing.assert_close(metrics["probe_objects"], asked.detach(), rtol=1e-4, atol=1e-5)
+        expected = expected + weights["objects"] * asked
+    for name, probe in [pair for pair in task.model.probes.items() if pair[0] != "objects"]:
         order = centre_out_order(len(records[0].image)) if name == "drawn" else None
         cells = cells_of(rows, records, tiny_tokenizers.vocabulary, order)
         assert len(cells) == getattr(batch, name).tokens.numel() > 0
@@ -152,9 +174,9 @@ def test_counts_and_metrics_are_those_of_the_sequences(drawn: Drawn, tiny_tokeni
     kinds = {tiny_tokenizers.vocabulary.kind(token) for sequence in sequences for token in sequence.predicted}
     _, metrics = task.loss(batch)
     assert {name for name in metrics if name.startswith("loss_")} == {f"loss_{kind}" for kind in kinds}
-    probes = {f"probe_{name}{what}" for name in ("given", "drawn") for what in ("", "_class_accuracy", "_value_error")}
-    probes |= {"probe_referents", "probe_referents_set_accuracy"}
-    assert set(metrics) >= {"tokens", *probes}
+    asked = ("given", "drawn", "objects")
+    probes = {f"probe_{name}{what}" for name in asked for what in ("", "_class_accuracy", "_value_error")}
+    assert set(metrics) >= {"tokens", "guidance", "guidance_share", *probes}
     assert task.evaluate(0, Path()) == {}
 
 
@@ -175,11 +197,22 @@ def test_a_run_is_known_by_vocabulary_decoder_and_loader(tiny_tokenizers: Tokeni
     assert fingerprint["loader"]["row_length"] == 700
 
 
-@pytest.mark.parametrize("layer", [0, 3])
+@pytest.mark.parametrize("layer", [0, 2, 3])
 def test_a_probe_of_no_layer_is_refused_in_words(tiny_tokenizers: Tokenizers, layer: int) -> None:
     with pytest.raises(ConfigError) as caught:
         make_task(tiny_tokenizers, replace_dotted(CONFIG, {"probe_layer": layer}))
-    assert str(caught.value) == f"probe_layer: {layer}; expected 1 to 2, the decoder's layers"
+    assert str(caught.value) == (
+        f"probe_layer: {layer}; expected 1 to 1: the decoder has 2 layers, of which the one after it is guided"
+    )
+    if layer == 2:
+        make_task(tiny_tokenizers, replace_dotted(CONFIG, {"probe_layer": layer, "guidance_weight": 0.0}))
+
+
+def test_what_a_resumed_run_loses_is_in_the_fingerprint(tiny_tokenizers: Tokenizers) -> None:
+    for name in ("number_sigma", "probe_weight", "guidance_weight"):
+        assert make_task(tiny_tokenizers).fingerprint() != (
+            make_task(tiny_tokenizers, replace_dotted(CONFIG, {name: 0.125})).fingerprint()
+        )
 
 
 @pytest.mark.parametrize(
@@ -187,6 +220,7 @@ def test_a_probe_of_no_layer_is_refused_in_words(tiny_tokenizers: Tokenizers, la
     [
         ("number_sigma", -1.0, "number_sigma: -1.0; expected 0 or more"),
         ("probe_weight", -0.5, "probe_weight: -0.5; expected 0 or more"),
+        ("guidance_weight", -1.0, "guidance_weight: -1.0; expected 0 or more"),
         ("held_out", -1, "held_out: -1; expected 0 or more"),
     ],
 )

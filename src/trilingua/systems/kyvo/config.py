@@ -62,6 +62,10 @@ class TokenizersConfig:
         schema_named(self.schema)
 
 
+LOSS_WEIGHTS = ("probe_weight", "drawn_probe_weight", "object_probe_weight", "guidance_weight")
+"""Fields of a configuration that weigh a loss of the decoder's training beside that over tokens; 0 leaves it out."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class KyvoConfig:
     """The second stage: the decoder over the unified vocabulary."""
@@ -84,10 +88,13 @@ class KyvoConfig:
     """Weight of the probe that asks the decoder's states what each cell of a given picture shows."""
     drawn_probe_weight: float = 0.2
     """Weight of the probe that asks what each cell of a picture will show whose code is about to be written."""
-    referent_probe_weight: float = 0.5
-    """Weight of the probe that asks the state behind each step of a program which objects the step gives."""
+    object_probe_weight: float = 0.5
+    """Weight of the probe that asks the state closing an object of a given scene what and where the object is."""
     probe_layer: int = 3
     """The layer after which the probes ask, from 1; the layers above read what they taught."""
+    guidance_weight: float = 1.0
+    """Weight of the loss that tells the first head of the layer after `probe_layer` to look, from each step of a
+    program, at the objects that the step gives."""
     held_out: int = 64
     """Scenes at the end of the shards that only evaluation sees."""
     score_map: ScoreMap = field(default_factory=ScoreMap)
@@ -98,7 +105,7 @@ class KyvoConfig:
     """How the decoder is trained."""
 
     def __post_init__(self) -> None:
-        for name in ("number_sigma", "probe_weight", "drawn_probe_weight", "referent_probe_weight", "held_out"):
+        for name in (*LOSS_WEIGHTS, "number_sigma", "held_out"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected 0 or more")
 
@@ -235,8 +242,9 @@ def kyvo_paper() -> KyvoConfig:
         number_sigma=0.0,
         probe_weight=0.0,
         drawn_probe_weight=0.0,
-        referent_probe_weight=0.0,
+        object_probe_weight=0.0,
         probe_layer=8,
+        guidance_weight=0.0,
         trainer=TrainerConfig(
             max_steps=37_500,
             learning_rate=1e-4,

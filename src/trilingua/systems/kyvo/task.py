@@ -9,21 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from trilingua.core.config import to_json
 from trilingua.core.errors import ConfigError
-from trilingua.data.cells import NUM_CELL_VALUES, num_cell_classes
-from trilingua.data.loaders import Cells, KyvoBatch, Pointers
+from trilingua.data.cells import NUM_CELL_VALUES, NUM_OBJECT_VALUES, num_cell_classes, num_object_classes
+from trilingua.data.loaders import Facts, KyvoBatch
 from trilingua.data.packing import IGNORED
-from trilingua.models.decoder import Decoder
+from trilingua.models.decoder import Decoder, DecoderLayer
 from trilingua.nn.embeddings import PlacedVectors
+from trilingua.nn.guidance import guidance_loss
 from trilingua.nn.losses import token_loss
 from trilingua.nn.masks import build_mask
-from trilingua.nn.probes import DenseProbe, PointerProbe
+from trilingua.nn.probes import DenseProbe
+from trilingua.nn.rope import rotate
 from trilingua.systems.kyvo.build import Tokenizers, write_tokenizer_files
-from trilingua.systems.kyvo.config import KyvoConfig
+from trilingua.systems.kyvo.config import LOSS_WEIGHTS, KyvoConfig
 from trilingua.training.task import TrainTask
 
 Evaluate = Callable[[Decoder, int, Path], dict[str, float]]
@@ -40,7 +42,7 @@ class KyvoTask(TrainTask):
         judge: evaluates the decoder on held-out scenes; None to skip evaluation.
 
     Raises:
-        ConfigError: the probe asks a layer that the decoder does not have.
+        ConfigError: the probes or the guidance need a layer that the decoder does not have.
     """
 
     def __init__(
@@ -50,25 +52,28 @@ class KyvoTask(TrainTask):
         self.model = _Trained(decoder)
         numbers = tokenizers.vocabulary.span("numbers")
         self.ordered_span = (numbers.start, numbers.stop)
-        self._probed = _LastOutput()
-        weights = {
-            "given": config.probe_weight,
-            "drawn": config.drawn_probe_weight,
-            "referents": config.referent_probe_weight,
+        cells = num_cell_classes(tokenizers.schema), NUM_CELL_VALUES
+        objects = num_object_classes(tokenizers.schema), NUM_OBJECT_VALUES
+        probes = {
+            "given": (config.probe_weight, cells),
+            "drawn": (config.drawn_probe_weight, cells),
+            "objects": (config.object_probe_weight, objects),
         }
-        self._probe_weights = {name: weight for name, weight in weights.items() if weight}
-        if self._probe_weights:
-            if not 1 <= config.probe_layer <= len(decoder.layers):
-                raise ConfigError(
-                    f"probe_layer: {config.probe_layer}; expected 1 to {len(decoder.layers)}, the decoder's layers"
-                )
-            decoder.layers[config.probe_layer - 1].register_forward_hook(self._probed)
+        self._probe_weights = {name: weight for name, (weight, _) in probes.items() if weight}
         for name in self._probe_weights:
-            self.model.probes[name] = (
-                PointerProbe(decoder.config.dim)
-                if name == "referents"
-                else DenseProbe(decoder.config.dim, num_cell_classes(tokenizers.schema), NUM_CELL_VALUES)
+            self.model.probes[name] = DenseProbe(decoder.config.dim, *probes[name][1])
+        last = len(decoder.layers) - bool(config.guidance_weight)
+        if (self._probe_weights or config.guidance_weight) and not 1 <= config.probe_layer <= last:
+            guided = ", of which the one after it is guided" if config.guidance_weight else ""
+            raise ConfigError(
+                f"probe_layer: {config.probe_layer}; expected 1 to {last}: the decoder has {len(decoder.layers)} "
+                f"layers{guided}"
             )
+        self._probed, self._guided = _LastOutput(), _LastOutput()
+        if self._probe_weights:
+            decoder.layers[config.probe_layer - 1].register_forward_hook(self._probed)
+        if config.guidance_weight:
+            self._guided_layer().attention.qkv.register_forward_hook(self._guided)
 
     def modules(self) -> nn.Module:
         """Return the decoder and its probes."""
@@ -110,22 +115,53 @@ class KyvoTask(TrainTask):
                 metrics[f"loss_{span.name}"] = losses[inside].mean()
         for name, probe in self.model.probes.items():
             assert self._probed.output is not None, "the decoder has just run"
-            states = self._probed.output.flatten(0, 1)
-            facts: Cells | Pointers = getattr(batch, name)
-            if isinstance(facts, Cells):
-                assert isinstance(probe, DenseProbe)
-                known = (facts.classes.flatten(0, 1).long(), facts.values.flatten(0, 1))
-                asked, seen = probe.loss(states[facts.tokens.flatten()], *known)
-            else:
-                assert isinstance(probe, PointerProbe)
-                asked, seen = probe.loss(states[facts.tokens], states[facts.objects], facts.members)
+            assert isinstance(probe, DenseProbe)
+            facts: Facts = getattr(batch, name)
+            states = self._probed.output.flatten(0, 1)[facts.tokens.flatten()]
+            classes, values = (known.flatten(0, -2) for known in (facts.classes, facts.values))
+            asked, seen = probe.loss(states, classes.long(), values)
             # A probe that nothing asks counts 0 but takes part: several processes wait for each other's gradients.
             total = total + self._probe_weights[name] * asked
             if len(facts.tokens):
                 metrics |= {f"probe_{name}": asked.detach()}
                 metrics |= {f"probe_{name}_{quantity}": value for quantity, value in seen.items()}
-        self._probed.output = None
+        if self.config.guidance_weight:
+            missed, found = self._guidance(batch, mask)
+            total = total + self.config.guidance_weight * missed
+            if len(batch.referents.tokens):
+                metrics |= {"guidance": missed.detach(), "guidance_share": found}
+        self._probed.output = self._guided.output = None
         return total, metrics
+
+    def _guidance(
+        self, batch: KyvoBatch, mask: Bool[Tensor, "batch 1 seq seq"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Return the loss of the guided head over all pointers, and the share of its attention that is in place."""
+        assert self._guided.output is not None, "the decoder has just run"
+        (num_rows, length), attention = batch.packed.ids.shape, self._guided_layer().attention
+        heads = self._guided.output.view(num_rows, length, -1, attention.head_dim)
+        first = heads[:, :, [0, attention.num_heads]]  # the first query, and the key that it meets
+        rotation = self.model.decoder.rotary(batch.packed.positions, first.dtype)
+        queries, keys = rotate(first, *rotation).unbind(2)
+        tokens, objects, members = batch.referents
+        parts = []
+        for row in range(num_rows):
+            here = tokens // length == row
+            places = tokens[here] % length
+            wanted = torch.zeros(len(places), length, dtype=torch.bool, device=places.device)
+            inside = members[here] == 1
+            wanted[inside.nonzero()[:, 0], objects[here][inside] % length] = True
+            # Where there is nothing to look at, it looks at itself.
+            wanted[torch.arange(len(places), device=places.device), places] = ~inside.any(1)
+            found = guidance_loss(queries[row, places], keys[row], mask[row, 0, places], wanted)
+            parts.append(torch.stack(found) * (len(places) / max(len(tokens), 1)))
+        missed, share = torch.stack(parts).sum(0)
+        return missed, share.detach()
+
+    def _guided_layer(self) -> DecoderLayer:
+        layer = self.model.decoder.layers[self.config.probe_layer]
+        assert isinstance(layer, DecoderLayer)
+        return layer
 
     @torch.no_grad()
     def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
@@ -138,6 +174,7 @@ class KyvoTask(TrainTask):
             "vocabulary": self.tokenizers.vocabulary.digest,
             "decoder": to_json(self.model.decoder.config),
             "loader": to_json(self.config.loader),
+            "losses": {name: getattr(self.config, name) for name in (*LOSS_WEIGHTS, "number_sigma", "probe_layer")},
         }
 
     def write_run_files(self, run_dir: Path) -> None:
