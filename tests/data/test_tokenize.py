@@ -110,13 +110,19 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
             inner = [token - start for token in written.reference[1:-1]]
             plain, findings = split_findings(text.detokenize(inner))
             assert plain == program_to_text(edit.reference, gives=REFERENCE_TYPES)
-            assert len(written.referents) == len(written.reference)
+            of_reference, of_scene = np.split(written.referents, [len(written.reference)])
             if edit.type == "insertion":
                 assert len(findings[-1]) == 1 + ("between" in edit.instruction.lower())
-                assert written.referents[-1] == UNKNOWN
+                assert of_reference[-1] == UNKNOWN
+                touched = None
             else:
-                (number,) = findings[-1]
-                assert written.referents[-1] == 2 ** (number - 1)
+                (touched,) = findings[-1]
+                assert of_reference[-1] == 2 ** (touched - 1)
+            numbers = [
+                scenes.starts.index(token) + 1 if token in scenes.starts else 0 for token in written.edited_scene
+            ]
+            told = [UNKNOWN if number == 0 else number == touched and 2 ** (number - 1) for number in numbers]
+            assert of_scene.tolist() == told
             found = scenes.detokenize(written.edited_scene)
             assert found.problems == ()
             assert len(found.scene.objects) == len(edit.target_scene.objects)

@@ -57,9 +57,9 @@ def random_record(generator, sequences, *, questions=3, edits=2, undrawn=0.5):
             EditRecord(
                 instruction=framed("text"),
                 reference=(reference := framed("program")),
-                edited_scene=framed("scene"),
+                edited_scene=(edited := framed("scene")),
                 edited_image=() if generator.random() < undrawn else tuple(codes().tolist()),
-                referents=tuple(generator.integers(-1, 4, len(reference)).tolist()),
+                referents=tuple(generator.integers(-1, 4, len(reference) + len(edited)).tolist()),
             )
             for _ in range(edits)
         ),

@@ -113,7 +113,7 @@ class KyvoBatch(NamedTuple):
     objects: Facts
     """Of the scenes that are given; an object's token is the one that closes it."""
     referents: Pointers
-    """Of the programs that are written for questions and instructions."""
+    """Of the programs that are written for questions and instructions, and of edited scenes."""
 
 
 class SequenceBuilder:

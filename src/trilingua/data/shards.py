@@ -41,9 +41,10 @@ class EditRecord:
     instruction: Ids
     reference: Ids
     """The program that gives the objects that the instruction names; with its findings; empty where it is not known."""
-    referents: Ids = ()
-    """For each id of the reference, as in a question; for its last, the object that is changed."""
     edited_scene: Ids
+    referents: Ids = ()
+    """For each id of the reference, as in a question, for its last the object that is changed; then for each id of the
+    edited scene: where an object opens, the object if it is the one that is changed, or none."""
     edited_image: Ids = ()
     """Codes in raster order; empty where the target was not drawn."""
 

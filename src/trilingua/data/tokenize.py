@@ -186,11 +186,17 @@ def edit_record(edit: Instruction, sequences: SequenceTokenizer, codes: Sequence
     order = canonical_order(source, sequences.scenes.schema)
     changed = edit_referents(source, target, order)
     thought = _think("reference", edit.reference, source, sequences, changed=changed)
+    edited_scene = tuple(sequences.segment(_SEGMENTS["edited_scene"], number_edit(source, target, order)))
+    opened = {opening: 1 << index for index, opening in enumerate(sequences.scenes.starts)}
+    touched = 0 if changed == UNKNOWN else changed
     return EditRecord(
         instruction=tuple(sequences.segment(_SEGMENTS["instruction"], edit.instruction)),
         reference=thought.program,
-        referents=thought.referents,
-        edited_scene=tuple(sequences.segment(_SEGMENTS["edited_scene"], number_edit(source, target, order))),
+        edited_scene=edited_scene,
+        referents=(
+            *thought.referents,
+            *(opened[token] & touched if token in opened else UNKNOWN for token in edited_scene),
+        ),
         edited_image=tuple(codes),
     )
 
