@@ -4,24 +4,23 @@ An endless stream that is a pure function of its seed and position: stopped anyw
 with the same batches. Knows no model.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Int8, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trilingua.core.errors import ConfigError
 from trilingua.core.random import make_generator
-from trilingua.data.cells import NUM_OBJECT_VALUES, ObjectTargets, num_object_classes, object_targets
+from trilingua.data.facts import FactCollector, Facts, Pointers
 from trilingua.data.packing import PackedBatch, TrainingSequence, Tree, merge, pack
 from trilingua.data.referents import UNKNOWN
 from trilingua.data.shards import Ids, SceneRecord, Shards
-from trilingua.scenes.schema import Schema
-from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, Task, centre_out_order
+from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,35 +66,6 @@ class LoaderConfig:
     def reads_codes(self) -> bool:
         """Whether given pictures are read as codes alone; what is trained so is to be used so."""
         return self.code_share == 1
-
-
-class Facts(NamedTuple):
-    """What is known of some tokens of a batch: of cells, for each picture in raster order, or of objects."""
-
-    tokens: Int[Tensor, "*asked"]
-    """Indices among the flattened tokens of the batch."""
-    classes: Int8[Tensor, "*asked category"]
-    """As in `CellTargets` or `ObjectTargets`."""
-    values: Float[Tensor, "*asked value"]
-    """As in `CellTargets` or `ObjectTargets`."""
-
-
-class Pointers(NamedTuple):
-    """Tokens of a batch that are about objects of their scene: where both are, and which objects they are."""
-
-    tokens: Int[Tensor, " text"]
-    """Index among the flattened tokens of the batch."""
-    objects: Int[Tensor, "text object"]
-    """Indices of the tokens that close the scene's objects, by their numbers; 0 where there is none."""
-    members: Int8[Tensor, "text object"]
-    """Whether the token is about the object; -1 where there is none."""
-
-
-Pointer = tuple[int, Int64[np.ndarray, "..."], int]
-"""One of `Pointers`: its token, those of the objects, and the set that it is about."""
-
-ClosedObjects = tuple[Int64[np.ndarray, "..."], ObjectTargets]
-"""The objects of one scene: the tokens that close them, and what they are."""
 
 
 class KyvoBatch(NamedTuple):
@@ -266,9 +236,6 @@ class PackedStream:
             raise ConfigError(f"shards: hold {len(shards)} scenes, which leaves none to train on; tokenize more")
         if self._num_scenes > len(shards):
             raise ConfigError(f"num_scenes: {num_scenes}; these shards hold {len(shards)}; tokenize more or use fewer")
-        positions = builder.sequences.code_positions
-        # From the opening, one token before the segment, to the token before each cell's code.
-        self._drawn_after = [positions[written] for written in np.argsort(centre_out_order(len(positions)))]
         self._next_scene = 0
         self._order = (-1, np.zeros(0, np.int64))
         self._pool = ThreadPoolExecutor(1)
@@ -306,14 +273,10 @@ class PackedStream:
         So no scene is left out or late.
         """
         config, sequences = self._builder.config, self._builder.sequences
-        schema = sequences.scenes.schema
         rows: list[list[Tree]] = [[] for _ in range(config.rows_per_batch)]
         used = [0] * config.rows_per_batch
-        given: list[tuple[int, SceneRecord]] = []
-        drawn: list[tuple[int, SceneRecord]] = []
         by_vectors: list[bool] = []
-        objects: list[ClosedObjects] = []
-        pointers: list[Pointer] = []
+        known = FactCollector(sequences)
         number = first
         while True:
             record, tree, referents = self._tree(number)
@@ -328,91 +291,19 @@ class PackedStream:
             if number - first > self._num_scenes + _MOST_EMPTY and not any(used):
                 raise ConfigError("mix: none of its tasks has data in these shards; choose others or tokenize more")
             row = max(fitting, key=lambda index: used[index])
-            seen, painted = self._pictures(tree)
-            start = row * config.row_length + used[row]
-            if seen is not None:
-                given.append((start + seen, record))
+            if known.add(record, tree, referents, row * config.row_length + used[row]):
                 chance = make_generator(self._seed, "input", number).random() if config.code_share < 1 else 0.0
                 by_vectors.append(chance >= config.code_share)
-            if painted is not None:
-                drawn.append((start + painted, record))
-            closings = np.flatnonzero(np.array(record.scene) == sequences.scenes.end)
-            known = object_targets(sequences.scenes.detokenize(record.scene).scene, schema)
-            objects += [(start + scene + closings, known) for scene in self._scenes(tree)]
-            pointers += _pointers(tree, referents, start, closings)
             rows[row].append(tree)
             used[row] += len(tree.ids)
             number += 1
-        # Stacked behind one record that is cut off again, which gives those of no picture their shape.
-        vectors = np.stack([record.vectors for record in (record, *(known for _, known in given))])[1:]
         batch = KyvoBatch(
-            pack(rows, config.row_length, sequences.vocabulary.begin_id),
-            _cells(given, sequences.code_positions, record),
-            torch.tensor(by_vectors, dtype=torch.bool),
-            torch.from_numpy(vectors.astype(np.float32)),
-            _cells(drawn, self._drawn_after, record),
-            _object_facts(objects, schema),
-            _stack_pointers(pointers, schema.max_objects),
+            packed=pack(rows, config.row_length, sequences.vocabulary.begin_id),
+            given=known.given(record),
+            by_vectors=torch.tensor(by_vectors, dtype=torch.bool),
+            vectors=known.vectors(record),
+            drawn=known.drawn(record),
+            objects=known.objects(),
+            referents=known.referents(),
         )
         return batch, number
-
-    def _pictures(self, tree: Tree) -> tuple[int | None, int | None]:
-        """Return where a tree's given picture starts, and where the opening of its drawn one; None: has none."""
-        start_id, output_id = self._builder.sequences.borders["image"][0], self._builder.sequences.output_id
-        given = drawn = None
-        for node, parent in enumerate(tree.parents):
-            start = tree.starts[node]
-            if parent == 0 and tree.ids[start] == start_id:
-                given = start
-            elif tree.ids[start] == output_id and tree.ids[start + 1] == start_id:
-                drawn = start
-        return given, drawn
-
-    def _scenes(self, tree: Tree) -> list[int]:
-        """Return where a tree's given scenes start: it may hold its scene twice, with and without a picture."""
-        opening = self._builder.sequences.borders["scene"][0]
-        return [start for start in tree.starts if tree.ids[start] == opening]
-
-
-def _pointers(
-    tree: Tree, referents: Sequence[Ids], start: int, closings: Int64[np.ndarray, " object"]
-) -> Iterator[Pointer]:
-    """Yield the pointers of a tree that stands at `start`, in a scene whose objects are closed at `closings`."""
-    for leaf, sets in zip(tree.leaves, referents, strict=True):
-        known = [(offset, members) for offset, members in enumerate(sets) if members != UNKNOWN]
-        if known:
-            # The text comes right after the scene.
-            scene = start + tree.starts[tree.parents[tree.parents[leaf]]]
-            yield from ((start + tree.starts[leaf] + offset, scene + closings, members) for offset, members in known)
-
-
-def _stack_pointers(found: Sequence[Pointer], max_objects: int) -> Pointers:
-    """Return pointers as tensors."""
-    objects = np.zeros((len(found), max_objects), np.int64)
-    members = np.full((len(found), max_objects), -1, np.int8)
-    for text, (_, closings, referents) in enumerate(found):
-        objects[text, : len(closings)] = closings
-        members[text, : len(closings)] = referents >> np.arange(len(closings)) & 1
-    tokens = torch.tensor([token for token, _, _ in found], dtype=torch.int64)
-    return Pointers(tokens, torch.from_numpy(objects), torch.from_numpy(members))
-
-
-def _object_facts(scenes: Sequence[ClosedObjects], schema: Schema) -> Facts:
-    """Return what is known of the objects of scenes, each closed at its tokens."""
-    tokens = [closings for closings, _ in scenes]
-    classes = [known.classes for _, known in scenes]
-    values = [known.values for _, known in scenes]
-    return Facts(
-        torch.from_numpy(np.concatenate([*tokens, np.zeros(0, np.int64)])),
-        torch.from_numpy(np.concatenate([*classes, np.zeros((0, len(num_object_classes(schema))), np.int8)])),
-        torch.from_numpy(np.concatenate([*values, np.zeros((0, NUM_OBJECT_VALUES), np.float32)])),
-    )
-
-
-def _cells(pictures: Sequence[tuple[int, SceneRecord]], offsets: Sequence[int], like: SceneRecord) -> Facts:
-    """Return the cells of pictures that start at these tokens; `like` gives those of no picture their shape."""
-    starts = torch.tensor([start for start, _ in pictures], dtype=torch.int64)
-    records = [like, *(record for _, record in pictures)]
-    classes = np.stack([record.cell_classes for record in records])[1:]
-    values = np.stack([record.cell_values for record in records])[1:].astype(np.float32)
-    return Facts(starts[:, None] + torch.tensor(offsets), torch.from_numpy(classes), torch.from_numpy(values))

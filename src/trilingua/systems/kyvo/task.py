@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from trilingua.core.config import to_json
 from trilingua.core.errors import ConfigError
 from trilingua.data.cells import NUM_CELL_VALUES, NUM_OBJECT_VALUES, num_cell_classes, num_object_classes
-from trilingua.data.loaders import Facts, KyvoBatch
+from trilingua.data.facts import Facts
+from trilingua.data.loaders import KyvoBatch
 from trilingua.data.packing import IGNORED
 from trilingua.models.decoder import Decoder, DecoderLayer
 from trilingua.nn.embeddings import PlacedVectors

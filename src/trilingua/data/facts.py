@@ -1,0 +1,158 @@
+"""What is known of a batch's tokens beside the ids that follow them, for the losses that ask a model's states.
+
+Cells of pictures show objects, a token that closes an object stands for all of it, and a step of a program is about
+some of the objects. Collected tree by tree as these are laid into rows; knows no model.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Int8, Int64
+from torch import Tensor
+
+from trilingua.data.cells import NUM_OBJECT_VALUES, ObjectTargets, num_object_classes, object_targets
+from trilingua.data.packing import Tree
+from trilingua.data.referents import UNKNOWN
+from trilingua.data.shards import Ids, SceneRecord
+from trilingua.tokenizers.sequences import SequenceTokenizer, centre_out_order
+
+
+class Facts(NamedTuple):
+    """What is known of some tokens of a batch: of cells, for each picture in raster order, or of objects."""
+
+    tokens: Int[Tensor, "*asked"]
+    """Indices among the flattened tokens of the batch."""
+    classes: Int8[Tensor, "*asked category"]
+    """As in `CellTargets` or `ObjectTargets`."""
+    values: Float[Tensor, "*asked value"]
+    """As in `CellTargets` or `ObjectTargets`."""
+
+
+class Pointers(NamedTuple):
+    """Tokens of a batch that are about objects of their scene: where both are, and which objects they are."""
+
+    tokens: Int[Tensor, " text"]
+    """Index among the flattened tokens of the batch."""
+    objects: Int[Tensor, "text object"]
+    """Indices of the tokens that close the scene's objects, by their numbers; 0 where there is none."""
+    members: Int8[Tensor, "text object"]
+    """Whether the token is about the object; -1 where there is none."""
+
+
+_Pointer = tuple[int, Int64[np.ndarray, "..."], int]
+"""One of `Pointers`: its token, those of the objects, and the set that it is about."""
+
+_ClosedObjects = tuple[Int64[np.ndarray, "..."], ObjectTargets]
+"""The objects of one scene: the tokens that close them, and what they are."""
+
+
+class FactCollector:
+    """The facts of one batch.
+
+    Args:
+        sequences: what made the data.
+    """
+
+    def __init__(self, sequences: SequenceTokenizer) -> None:
+        self._sequences = sequences
+        self._given: list[tuple[int, SceneRecord]] = []
+        self._drawn: list[tuple[int, SceneRecord]] = []
+        self._objects: list[_ClosedObjects] = []
+        self._pointers: list[_Pointer] = []
+
+    def add(self, record: SceneRecord, tree: Tree, referents: Sequence[Ids], start: int) -> bool:
+        """Take up the facts of one scene's tree, and return whether it is given its picture.
+
+        Args:
+            record: the scene.
+            tree: its sequences.
+            referents: for each of them, what its first tokens from the opening on are about, as `data.referents`
+                writes it.
+            start: where the tree stands among the flattened tokens of the batch.
+        """
+        image, scene = (self._sequences.borders[kind][0] for kind in ("image", "scene"))
+        output = self._sequences.output_id
+        closings = np.flatnonzero(np.array(record.scene) == self._sequences.scenes.end)
+        known = object_targets(self._sequences.scenes.detokenize(record.scene).scene, self._sequences.scenes.schema)
+        is_given = False
+        for place, parent in zip(tree.starts, tree.parents, strict=True):
+            opening = tree.ids[place]
+            if opening == image and parent == 0:
+                self._given.append((start + place, record))
+                is_given = True
+            elif opening == scene:  # more than once in a tree: with and without a picture
+                self._objects.append((start + place + closings, known))
+            elif opening == output and tree.ids[place + 1] == image:
+                self._drawn.append((start + place, record))
+        self._pointers += _pointers(tree, referents, start, closings)
+        return is_given
+
+    def given(self, like: SceneRecord) -> Facts:
+        """Return what the given pictures' cells show; a cell's token is its code.
+
+        Args:
+            like: any record, which gives facts of no picture their shape.
+        """
+        return _cells(self._given, self._sequences.code_positions, like)
+
+    def vectors(self, like: SceneRecord) -> Float[Tensor, "picture cell code_dim"]:
+        """Return what the given pictures' codes were rounded from; `like` as in `given`."""
+        found = np.stack([record.vectors for record in (like, *(record for _, record in self._given))])[1:]
+        return torch.from_numpy(found.astype(np.float32))
+
+    def drawn(self, like: SceneRecord) -> Facts:
+        """Return what the cells of pictures show that are drawn of a scene, asked of the token before each code.
+
+        Args:
+            like: as in `given`.
+        """
+        positions = self._sequences.code_positions
+        # From the opening, one token before the segment, to the token before each cell's code.
+        after = [positions[written] for written in np.argsort(centre_out_order(len(positions)))]
+        return _cells(self._drawn, after, like)
+
+    def objects(self) -> Facts:
+        """Return what the objects of given scenes are; an object's token is the one that closes it."""
+        schema = self._sequences.scenes.schema
+        tokens = [closings for closings, _ in self._objects]
+        classes = [known.classes for _, known in self._objects]
+        values = [known.values for _, known in self._objects]
+        return Facts(
+            torch.from_numpy(np.concatenate([*tokens, np.zeros(0, np.int64)])),
+            torch.from_numpy(np.concatenate([*classes, np.zeros((0, len(num_object_classes(schema))), np.int8)])),
+            torch.from_numpy(np.concatenate([*values, np.zeros((0, NUM_OBJECT_VALUES), np.float32)])),
+        )
+
+    def referents(self) -> Pointers:
+        """Return which objects the texts' tokens are about."""
+        shape = (len(self._pointers), self._sequences.scenes.schema.max_objects)
+        objects, members = np.zeros(shape, np.int64), np.full(shape, -1, np.int8)
+        for text, (_, closings, referents) in enumerate(self._pointers):
+            objects[text, : len(closings)] = closings
+            members[text, : len(closings)] = referents >> np.arange(len(closings)) & 1
+        tokens = torch.tensor([token for token, _, _ in self._pointers], dtype=torch.int64)
+        return Pointers(tokens, torch.from_numpy(objects), torch.from_numpy(members))
+
+
+def _pointers(
+    tree: Tree, referents: Sequence[Ids], start: int, closings: Int64[np.ndarray, " object"]
+) -> Iterator[_Pointer]:
+    """Yield the pointers of a tree that stands at `start`, in a scene whose objects are closed at `closings`."""
+    for leaf, sets in zip(tree.leaves, referents, strict=True):
+        known = [(offset, members) for offset, members in enumerate(sets) if members != UNKNOWN]
+        if known:
+            # The text comes right after the scene.
+            scene = start + tree.starts[tree.parents[tree.parents[leaf]]]
+            yield from ((start + tree.starts[leaf] + offset, scene + closings, members) for offset, members in known)
+
+
+def _cells(pictures: Sequence[tuple[int, SceneRecord]], offsets: Sequence[int], like: SceneRecord) -> Facts:
+    """Return what is known of the cells of pictures that start at these tokens."""
+    starts = torch.tensor([start for start, _ in pictures], dtype=torch.int64)
+    # Stacked behind one record that is cut off again, which gives those of no picture their shape.
+    records = [like, *(record for _, record in pictures)]
+    classes = np.stack([record.cell_classes for record in records])[1:]
+    values = np.stack([record.cell_values for record in records])[1:].astype(np.float32)
+    return Facts(starts[:, None] + torch.tensor(offsets), torch.from_numpy(classes), torch.from_numpy(values))
