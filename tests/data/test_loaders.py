@@ -1,5 +1,6 @@
 """What is drawn from a scene and how it is weighed; a stream that is a pure function of seed and position."""
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from trilingua.core.errors import ConfigError
 from trilingua.data.loaders import KyvoBatch, LoaderConfig, PackedStream, SequenceBuilder
 from trilingua.data.packing import IGNORED, pack
 from trilingua.data.shards import Shards, write_shard
+from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.scenes.schema import CLEVR
+from trilingua.systems.kyvo.build import Tokenizers
+from trilingua.tokenizers.scenes import NumberedScene
 from trilingua.tokenizers.sequences import TASKS
 
 SEQUENCES = make_sequences()
@@ -84,6 +88,39 @@ def test_first_five_codes_of_a_predicted_picture_weigh_ten() -> None:
     assert recognised.given == ((begin,), raster)
     assert recognised.predicted == (*record.scene, end)
     assert set(recognised.weights) == {1.0}
+
+
+def test_what_an_edit_changes_weighs_more(tiny_tokenizers: Tokenizers) -> None:
+    sequences = tiny_tokenizers.sequences  # one id a word, so that objects are equally long and keep their places
+    cube = SceneObject(size="large", color="red", material="metal", shape="cube", location=(-2.0, -1.0, 0.7))
+    ball = SceneObject(size="small", color="cyan", material="rubber", shape="sphere", location=(0.0, 0.5, 0.35))
+    tube = SceneObject(size="small", color="gray", material="rubber", shape="cylinder", location=(2.0, 1.0, 0.35))
+    scene = Scene(objects=(cube, ball, tube))
+    blue = dataclasses.replace(ball, color="blue")
+    moved = dataclasses.replace(cube, location=(-2.0, 1.5, 0.7))
+    marker, number = sequences.vocabulary.marker, sequences.vocabulary.number
+    (new,) = sequences.scenes.value_ids["color"]["blue"]
+    fourth = sequences.scenes.tokenize(NumberedScene(Scene(objects=(blue,)), (4,)))[1:]
+    changed = [
+        (NumberedScene(Scene(objects=(cube, blue, tube)), (1, 2, 3)), [new]),
+        (NumberedScene(Scene(objects=(moved, ball, tube)), (1, 2, 3)), [number(1.5)]),
+        (NumberedScene(Scene(objects=(cube, tube)), (1, 3)), [marker("[OBJECT-3]")]),
+        (NumberedScene(Scene(objects=(cube, ball)), (1, 2)), [marker("[SCENE-END]")]),
+        (NumberedScene(Scene(objects=(cube, ball, tube, blue)), (1, 2, 3, 4)), fourth),
+        (NumberedScene(scene, (1, 2, 3)), []),
+    ]
+    record = dataclasses.replace(
+        random_record(np.random.default_rng(1), SEQUENCES), scene=tuple(sequences.scenes.tokenize(scene))
+    )
+    for edited, expected in changed:
+        ids = tuple(sequences.scenes.tokenize(edited))
+        pieces = {"instruction": (1, 2), "reference": (3,), "edited_scene": ids}
+        builder = SequenceBuilder(LoaderConfig(changed_weight=7.0, segment_weights={"edited_scene": 0.5}), sequences)
+        made = builder.build(TASKS["editing"], record, pieces, last_segment="edited_scene")
+        assert made.predicted == (3, *ids)
+        heavy = [token for token, weight in zip(made.predicted, made.weights, strict=True) if weight == 3.5]
+        assert heavy == expected
+        assert sorted(made.weights) == [0.5] * (len(ids) - len(expected)) + [1.0] + [3.5] * len(expected)
 
 
 def test_the_mix_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,6 +305,7 @@ def test_bad_mixes_are_refused_in_words(settings: dict[str, Any], message: str) 
     ("settings", "message"),
     [
         ({"edited_image_share": 1.5}, "edited_image_share: 1.5; expected 0 to 1"),
+        ({"changed_weight": -1.0}, "changed_weight: -1.0; expected at least 0"),
         ({"first_codes": -1}, "first_codes: -1; expected at least 0"),
         ({"first_codes_weight": -1.0}, "first_codes_weight: -1.0; expected at least 0"),
         ({"row_length": 0}, "row_length: 0; expected at least 1"),

@@ -4,7 +4,7 @@ An endless stream that is a pure function of its seed and position: stopped anyw
 with the same batches. Knows no model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trilingua.core.errors import ConfigError
+from trilingua.core.positions import count_positions
 from trilingua.core.random import make_generator
 from trilingua.data.facts import FactCollector, Facts, Pointers
 from trilingua.data.packing import PackedBatch, TrainingSequence, Tree, merge, pack
@@ -42,6 +43,9 @@ class LoaderConfig:
     segment_weights: dict[str, float] = field(default_factory=dict)
     """For each predicted segment, by its name in `TASKS`, how much its tokens count in the loss, more than 0; 1 where
     it is not named."""
+    changed_weight: float = 1.0
+    """How much an id of an edited scene counts that is not what copying the given scene would write, where another
+    counts 1: few ids are changed, and without them an edit is none."""
     edited_image_share: float = 0.25
     """Share of the edits whose picture is predicted too; the others stop after the scene."""
     first_codes: int = 5
@@ -54,7 +58,13 @@ class LoaderConfig:
     """Rows of one batch."""
 
     def __post_init__(self) -> None:
-        least = {"first_codes": 0, "first_codes_weight": 0, "row_length": 1, "rows_per_batch": 1}
+        least = {
+            "changed_weight": 0,
+            "first_codes": 0,
+            "first_codes_weight": 0,
+            "row_length": 1,
+            "rows_per_batch": 1,
+        }
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {bound}")
@@ -151,6 +161,9 @@ class SequenceBuilder:
             if segment.kind == "image":
                 for position in self.sequences.code_positions[: min(self.config.first_codes, len(piece) - 2)]:
                     emphasis[position] = self.config.first_codes_weight
+            elif segment.name == "edited_scene":
+                for place in self._changes(record.scene, piece):
+                    emphasis[place] = self.config.changed_weight
             weights += [scale * weight for weight in emphasis]
             predicted += piece
             if segment.name == last_segment:
@@ -159,6 +172,17 @@ class SequenceBuilder:
             predicted.append(vocabulary.end_id)
             weights.append(scale)
         return TrainingSequence(given, (self.sequences.output_id,), tuple(predicted), tuple(weights))
+
+    def _changes(self, given: Ids, edited: Ids) -> Iterator[int]:
+        """Yield the places in an edited scene where copying the given one would write another id.
+
+        What stands at equal positions corresponds, whatever was removed.
+        """
+        places = self.sequences.places
+        following = dict(zip(count_positions(given, places), given[1:], strict=False))
+        for place, position in enumerate(count_positions(edited[:-1], places), start=1):
+            if following.get(position) != edited[place]:
+                yield place
 
     def _piece(self, segment: Segment, record: SceneRecord, pieces: Mapping[str, Sequence[int]]) -> Ids:
         if segment.kind == "image":

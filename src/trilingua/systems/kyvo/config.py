@@ -147,6 +147,7 @@ def kyvo_clevr() -> KyvoConfig:
             blind_mix={"editing": 3.0, "qa": 8.0},
             code_share=0.1,
             segment_weights={"image": 0.25, "program": 3.0, "reference": 3.0, "answer": 8.0},
+            changed_weight=8.0,
             edited_image_share=1.0,
             row_length=4096,
             rows_per_batch=1,
