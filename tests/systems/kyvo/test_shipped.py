@@ -5,6 +5,7 @@ import pytest
 
 import trilingua
 from trilingua.core.random import make_generator
+from trilingua.data.clevr.instructions import generate_instructions
 from trilingua.data.clevr.placement import sample_scene
 from trilingua.data.clevr.questions import generate_questions
 from trilingua.data.renderers.builtin import BuiltinRenderer
@@ -50,10 +51,10 @@ def test_it_finds_as_many_objects_as_there_are(found, fresh):
 def test_it_says_what_they_are_and_where(found, fresh):
     truth = [scene for scene, _ in fresh]
     figures = score_scenes(found, truth)
-    assert figures["jaccard"] > 0.3
+    assert figures["jaccard"] > 0.45
     assert figures["jaccard"] > 5 * score_scenes(found, truth[1:] + truth[:1])["jaccard"]  # as for other pictures
     assert figures["attribute_accuracy"]["all"] > 0.9
-    assert figures["location_error"] < 0.16
+    assert figures["location_error"] < 0.12
 
 
 def test_what_it_draws_looks_like_the_scene(model, fresh):
@@ -64,11 +65,25 @@ def test_what_it_draws_looks_like_the_scene(model, fresh):
     assert (distances.argmin(1) == np.arange(len(fresh))).mean() > 0.6
 
 
-def test_programs_answer_most_questions(model, fresh):
-    right = []
+def test_questions_are_answered_by_looking_at_the_scene(model, fresh):
+    by_program, direct = [], []
     for index, (scene, picture) in enumerate(fresh):
         asked = generate_questions(scene, make_generator(2_000, "questions", index), 4)
         texts = [item["question"] for item in asked]
-        answers = model.ask([picture] * len(asked), texts, scene=[scene] * len(asked), by_program=True)
-        right += [answer == item["answer"] for answer, item in zip(answers, asked, strict=True)]
-    assert np.mean(right) > 0.8
+        answers = model.ask([picture] * len(asked), texts, scene=[scene] * len(asked), explain=True)
+        by_program += [answer.text == item["answer"] for answer, item in zip(answers, asked, strict=True)]
+        direct += [answer.direct == item["answer"] for answer, item in zip(answers, asked, strict=True)]
+    assert np.mean(by_program) > 0.9
+    assert np.mean(direct) > 0.5  # the commonest answers of each type are right in .4
+
+
+def test_edits_change_what_is_named(model, fresh):
+    edited, wanted, given = [], [], []
+    for index, (scene, picture) in enumerate(fresh):
+        made = generate_instructions(scene, make_generator(2_000, "edits", index), 3, acceptable=lambda target: True)
+        pairs = model.edit([picture] * 3, [scene] * 3, [item.instruction for item in made])
+        edited += [found for _, found in pairs]
+        wanted += [item.target_scene for item in made]
+        given += [scene] * 3
+    jaccard, unchanged = (score_scenes(scenes, wanted)["jaccard"] for scenes in (edited, given))
+    assert jaccard > unchanged
