@@ -64,7 +64,7 @@ def test_a_shared_prefix_serves_several_continuations(decoder: Decoder) -> None:
     cache = decoder.make_cache(1, 12)
     decoder.hidden(prefix, cache=cache)
     cache.advance(8)
-    branched = cache.repeat(3)
+    branched = cache.select([0] * 3)
     logits = decoder(endings, cache=branched)
     full = decoder(torch.cat((prefix.expand(3, -1), endings), 1))
     torch.testing.assert_close(logits, full[:, 8:], rtol=1e-4, atol=1e-4)
