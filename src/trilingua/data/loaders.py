@@ -58,13 +58,7 @@ class LoaderConfig:
     """Rows of one batch."""
 
     def __post_init__(self) -> None:
-        least = {
-            "changed_weight": 0,
-            "first_codes": 0,
-            "first_codes_weight": 0,
-            "row_length": 1,
-            "rows_per_batch": 1,
-        }
+        least = {"first_codes": 0, "first_codes_weight": 0, "changed_weight": 0, "row_length": 1, "rows_per_batch": 1}
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {bound}")
@@ -213,11 +207,7 @@ class SequenceBuilder:
         order = generator.permutation(len(record.questions))
         for index in order[: count("qa", len(order))]:
             question = record.questions[index]
-            pieces = {
-                "question": question.question,
-                "program": question.program,
-                "answer": question.answer,
-            }
+            pieces = {"question": question.question, "program": question.program, "answer": question.answer}
             sequences.append(self.build(TASKS["qa"], record, pieces, blind=blind))
             referents.append((UNKNOWN, *question.referents))
         edits = generator.permutation(len(record.edits))

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, chain, count
 from pathlib import Path
-from string import digits
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from trilingua.data.clevr.files import ClevrFolder, Instruction, Question, cell_
 from trilingua.data.referents import UNKNOWN, edit_referents, program_referents, to_numbers
 from trilingua.data.shards import EditRecord, Ids, QuestionRecord, SceneRecord, write_shard
 from trilingua.scenes.functions import ANSWER_TYPES, REFERENCE_TYPES
-from trilingua.scenes.program_text import FINDINGS_END, add_findings, program_to_text
+from trilingua.scenes.program_text import add_findings, program_to_text
 from trilingua.scenes.programs import Program, find_asked, node_parts
 from trilingua.scenes.scene import Scene
 from trilingua.tokenizers.images import ImageTokenizer
@@ -165,7 +164,7 @@ def question_record(
     question: str, answer: str, program: Program, scene: Scene, sequences: SequenceTokenizer
 ) -> QuestionRecord:
     """Return a question about a scene as segments of ids."""
-    thought = _think("program", program, scene, sequences)
+    thought = _think("program", program, scene, canonical_order(scene, sequences.scenes.schema), sequences)
     return QuestionRecord(
         question=tuple(sequences.segment(_SEGMENTS["question"], question)),
         program=thought.program,
@@ -185,7 +184,7 @@ def edit_record(edit: Instruction, sequences: SequenceTokenizer, codes: Sequence
     source, target = edit.source_scene, edit.target_scene
     order = canonical_order(source, sequences.scenes.schema)
     changed = edit_referents(source, target, order)
-    thought = _think("reference", edit.reference, source, sequences, changed=changed)
+    thought = _think("reference", edit.reference, source, order, sequences, changed=changed)
     edited_scene = tuple(sequences.segment(_SEGMENTS["edited_scene"], number_edit(source, target, order)))
     opened = {opening: 1 << index for index, opening in enumerate(sequences.scenes.starts)}
     touched = 0 if changed == UNKNOWN else changed
@@ -212,6 +211,7 @@ def _think(
     kind: Literal["program", "reference"],
     program: Program | None,
     scene: Scene,
+    order: list[int],
     sequences: SequenceTokenizer,
     *,
     changed: int = UNKNOWN,
@@ -222,12 +222,13 @@ def _think(
         kind: what the program gives: an answer, or objects.
         program: what is asked of the scene.
         scene: the scene.
+        order: indices of its objects in the order of their numbers.
         sequences: writes segments.
         changed: the object that an edit changes, which its reference then finds.
     """
     if program is None:
         return _Thought((), ())
-    given = program_referents(program, scene, canonical_order(scene, sequences.scenes.schema))
+    given = program_referents(program, scene, order)
     found = find_asked(program, given)
     if kind == "reference" and node_parts(program[-1])[0] != "unique":
         found.append(given[-1] if changed == UNKNOWN else changed)
@@ -237,8 +238,8 @@ def _think(
     text = add_findings(plain, [to_numbers(members) for members in found])
     known = [UNKNOWN]  # the border
     findings = iter(found)
-    for index, (word, referents) in enumerate(zip(text.split(" "), given, strict=True)):
-        step = word.rstrip(digits + FINDINGS_END)
+    words = zip(plain.split(" "), text.split(" "), given, strict=True)
+    for index, (step, word, referents) in enumerate(words):
         length = len(sequences.text.tokenize(f" {step}" if index else step))
         known += [UNKNOWN] * (length - 1) + [referents]
         if step != word:

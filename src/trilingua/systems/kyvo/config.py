@@ -93,8 +93,8 @@ class KyvoConfig:
     probe_layer: int = 3
     """The layer after which the probes ask, from 1; the layers above read what they taught."""
     guidance_weight: float = 1.0
-    """Weight of the loss that tells the first head of the layer after `probe_layer` to look, from each step of a
-    program, at the objects that the step gives."""
+    """Weight of the loss that tells the first head of the layer after `probe_layer` where to look: from each step of a
+    program at the objects that it gives, from each object of an edited scene at the given one if it is changed."""
     held_out: int = 64
     """Scenes at the end of the shards that only evaluation sees."""
     score_map: ScoreMap = field(default_factory=ScoreMap)

@@ -405,11 +405,11 @@ class Kyvo:
             text, _ = split_findings(written["program"])
             parsed = program_from_text(text)
             result = ProgramResult(problem=parsed.problem)
+            found: list[Any] = []
             if parsed.program is not None:
                 result = execute_program(parsed.program, scene)
-            found: list[Any] = []
-            if parsed.program is not None and result.problem is None:
-                found = find_asked(parsed.program, result.outputs)
+                if result.problem is None:
+                    found = find_asked(parsed.program, result.outputs)
             answers.append(
                 Answer(
                     text=result.answer or written["answer"],

@@ -1,7 +1,7 @@
 """Training of the decoder: the loss of a packed batch, and how the model does on held-out scenes.
 
-Source: Kyvo, section 3.2. Differs: one model for all tasks; probes on the states of given pictures and of those that
-are about to be drawn, and on those behind each step of a program.
+Source: Kyvo, section 3.2. Differs: one model for all tasks; probes on the states of given pictures and scenes and of
+pictures that are about to be drawn; one attention head is told where to look.
 """
 
 from collections.abc import Callable
