@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 SCENES ?= 12000
 
-.PHONY: demo test check format lint types floors bench peers train-default
+.PHONY: demo test check format lint types floors bench look peers train-default
 
 demo: .venv/.installed
 	$(BIN)/trilingua demo --out out/demo
@@ -32,6 +32,12 @@ floors: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/run.py --out benchmarks/results.md
+
+# Blender's look beside ours; Blender's package is found as docs/howto/blender.md says.
+look: .venv/.installed-dev
+	$(BIN)/trilingua data clevr --out out/look --num-scenes 200 --seed 4242 --split look --renderer blender \
+		--questions-per-scene 0 --instructions-per-scene 0
+	$(BIN)/python benchmarks/look.py out/look --out docs/images/look.png
 
 # The tests against peers that no package brings: CLEVR's question engine, the published Jaccard script, SmolLM2.
 peers: export CLEVR_DATASET_GEN := $(CURDIR)/out/peers/facebookresearch/clevr-dataset-gen

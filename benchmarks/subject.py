@@ -12,10 +12,9 @@ from trilingua.core.random import make_generator
 from trilingua.data.clevr.files import ClevrFolder
 from trilingua.data.clevr.generate import ClevrConfig, generate_clevr
 from trilingua.data.clevr.placement import sample_scene
-from trilingua.data.clevr.views import view_of
 from trilingua.data.renderers.builtin import BuiltinRenderer
 from trilingua.data.shards import Shards
-from trilingua.data.tokenize import tokenize_folder
+from trilingua.data.tokenize_folder import tokenize_folder
 from trilingua.inference.decode import decode
 from trilingua.models.decoder import Decoder
 from trilingua.systems.kyvo.build import (
@@ -30,6 +29,7 @@ from trilingua.systems.kyvo.build import (
 )
 from trilingua.systems.kyvo.config import KyvoConfig, kyvo_clevr, kyvo_clevr_tokenizers
 from trilingua.systems.kyvo.grammars import task_grammar
+from trilingua.systems.kyvo.train import tools_of
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.sequences import TASKS
 
@@ -89,14 +89,7 @@ class Subject:
 
     def shards(self, tokenizers: Tokenizers) -> Shards:
         """Return the data as ids."""
-        renderer = BuiltinRenderer()
-        tokenize_folder(
-            self.data,
-            self.folder / "shards",
-            images=tokenizers.images,
-            sequences=tokenizers.sequences,
-            index_map=lambda scene: renderer.find_objects(scene, view_of(scene)),
-        )
+        tokenize_folder(self.data, self.folder / "shards", make_tools=lambda: tools_of(tokenizers))
         return Shards(self.folder / "shards", tokenizers.vocabulary)
 
     def export(self, decoder: Decoder, tokenizers: Tokenizers) -> Path:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from trilingua.data.clevr.files import ClevrFolder
 from trilingua.data.clevr.generate import ClevrConfig, generate_clevr
-from trilingua.data.tokenize import tokenize_folder
+from trilingua.data.tokenize_folder import tokenize_folder
 from trilingua.systems.kyvo.build import load_decoder, load_tokenizers
 from trilingua.systems.kyvo.config import kyvo_tiny, kyvo_tiny_tokenizers
-from trilingua.systems.kyvo.train import index_maps, train_decoder, train_tokenizers
+from trilingua.systems.kyvo.train import tools_of, train_decoder, train_tokenizers
 
 
 def main(out: Path) -> None:
@@ -38,13 +38,7 @@ def main(out: Path) -> None:
         print(f"  {span.name}: ids {span.start} to {span.stop - 1}")
 
     # Pictures, scenes, questions and instructions become ids once; training never sees a pixel again.
-    count = tokenize_folder(
-        ClevrFolder(data),
-        shards,
-        images=tokenizers.images,
-        sequences=tokenizers.sequences,
-        index_map=index_maps(),
-    )
+    count = tokenize_folder(ClevrFolder(data), shards, make_tools=lambda: tools_of(tokenizers))
     print(f"shards: {count} scenes")
 
     # Stage two: one decoder for all tasks.

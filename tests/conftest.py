@@ -73,16 +73,14 @@ def tiny_tokenizers(tiny_tokenizers_run: Path) -> "Tokenizers":
 def tiny_shards(clevr_folder: Path, tiny_tokenizers: "Tokenizers", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`clevr_folder` as two shards of ids of `tiny_tokenizers`."""
     from trilingua.data.clevr.files import ClevrFolder
-    from trilingua.data.tokenize import tokenize_folder
-    from trilingua.systems.kyvo.train import index_maps
+    from trilingua.data.tokenize_folder import tokenize_folder
+    from trilingua.systems.kyvo.train import tools_of
 
     out = tmp_path_factory.mktemp("shards") / "shards"
     tokenize_folder(
         ClevrFolder(clevr_folder),
         out,
-        images=tiny_tokenizers.images,
-        sequences=tiny_tokenizers.sequences,
-        index_map=index_maps(),
+        make_tools=lambda: tools_of(tiny_tokenizers),
         scenes_per_shard=4,
         batch_size=3,
     )

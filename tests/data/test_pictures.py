@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from trilingua.core.errors import ConfigError
+from trilingua.data.augment import AugmentConfig
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
 from trilingua.data.pictures import PictureBatch, PictureStream
@@ -18,7 +19,12 @@ from trilingua.tokenizers.images import image_to_pixels
 
 
 def stream_of(
-    data: Path, *, seed: int = 0, batch_size: int = 2, positions: Sequence[int] | None = None
+    data: Path,
+    *,
+    seed: int = 0,
+    batch_size: int = 2,
+    positions: Sequence[int] | None = None,
+    augmentation: AugmentConfig | None = None,
 ) -> PictureStream:
     return PictureStream(
         data,
@@ -28,6 +34,7 @@ def stream_of(
         grid_size=4,
         seed=seed,
         positions=positions,
+        augmentation=augmentation,
     )
 
 
@@ -44,6 +51,7 @@ def test_pictures_and_cells_are_those_of_the_folder(tiny_data: Path) -> None:
         pixels = image_to_pixels(folder.image(scene.image_filename), 32)
         targets = cell_targets(scene, cell_objects(index_map(scene), grid=4), CLEVR)
         np.testing.assert_array_equal(batch.images[row], pixels)
+        np.testing.assert_array_equal(batch.plain[row], pixels)
         np.testing.assert_array_equal(batch.classes[row], targets.classes)
         np.testing.assert_array_equal(batch.values[row], targets.values)
 
@@ -85,3 +93,18 @@ def test_batches_of_more_than_all_pictures_are_refused_in_words(tiny_data: Path,
     with pytest.raises(ConfigError) as caught:
         stream_of(tiny_data, batch_size=batch_size)
     assert str(caught.value) == f"batch_size: {batch_size}; expected 1 to 6, the number of pictures"
+
+
+def test_pictures_are_changed_anew_and_painted_as_they_were(tiny_data: Path) -> None:
+    augmentation = AugmentConfig(share=1.0, crop=0.0)
+    stream = stream_of(tiny_data, augmentation=augmentation)
+    plain = stream_of(tiny_data)
+    batches = [next(stream) for _ in range(6)]
+    assert len({batch.images.numpy().tobytes() for batch in batches}) == 6
+    for batch, whole in zip(batches, plain, strict=False):
+        np.testing.assert_array_equal(batch.plain, whole.images)
+        assert (batch.images != batch.plain).float().mean() > 0.5
+        assert_equal(batch[2:], whole[2:])
+    again = stream_of(tiny_data, augmentation=augmentation)
+    again.load_state_dict({"drawn": 4})
+    assert_equal(next(again), batches[4])

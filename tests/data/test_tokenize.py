@@ -1,26 +1,21 @@
-"""A data directory to ids: each record made again by hand, interruptions, and the order of edited objects."""
+"""Records of ids: each made again by hand, and the order of edited objects."""
 
 import dataclasses
 import re
-import shutil
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
-from safetensors.numpy import load_file
 from tests.oracles.alignment import best_orders, facts
 
-from trilingua.core.errors import InputError
 from trilingua.core.random import make_generator
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
 from trilingua.data.clevr.instructions import INSTRUCTION_TYPES, generate_instructions
 from trilingua.data.referents import UNKNOWN
 from trilingua.data.shards import Shards
-from trilingua.data.tokenize import number_edit, tokenize_folder
+from trilingua.data.tokenize import number_edit
 from trilingua.scenes.functions import REFERENCE_TYPES
 from trilingua.scenes.program_text import program_to_text, split_findings
 from trilingua.scenes.programs import execute_program
@@ -29,19 +24,6 @@ from trilingua.systems.kyvo.build import Tokenizers
 from trilingua.systems.kyvo.train import index_maps
 from trilingua.tokenizers.images import SeenImages, image_to_pixels
 from trilingua.tokenizers.scenes import canonical_order
-
-
-def tokenize(data: Path, out: Path, tokenizers: Tokenizers, *, size: int = 4, **options: object) -> int:
-    return tokenize_folder(
-        ClevrFolder(data),
-        out,
-        images=tokenizers.images,
-        sequences=tokenizers.sequences,
-        index_map=index_maps(),
-        scenes_per_shard=size,
-        batch_size=3,
-        **options,
-    )
 
 
 def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, tiny_tokenizers: Tokenizers) -> None:
@@ -130,69 +112,6 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
             assert list(written.edited_image) == ([] if drawn is None else codes(drawn))
 
 
-def test_an_interrupted_call_goes_on_where_it_stopped(
-    tiny_data: Path, tiny_shards: Path, tiny_tokenizers: Tokenizers, tmp_path: Path
-) -> None:
-    done: list[int] = []
-
-    def stop_after(limit: int) -> Callable[[int], None]:
-        def progress(count: int) -> None:
-            done.append(count)
-            if sum(done) >= limit:
-                raise KeyboardInterrupt
-
-        return progress
-
-    with pytest.raises(KeyboardInterrupt):
-        tokenize(tiny_data, tmp_path, tiny_tokenizers, progress=stop_after(6))
-    assert done == [3, 1, 2]
-    first, second = (f"shard_{start:08d}.safetensors" for start in (0, 4))
-    names = {path.name for path in tmp_path.iterdir()}
-    assert first in names
-    assert second not in names
-    written = (tmp_path / first).stat().st_mtime_ns
-    done.clear()
-    assert tokenize(tiny_data, tmp_path, tiny_tokenizers, progress=done.append) == 6
-    assert done == [2]  # the scenes of the first shard were not read again
-    assert (tmp_path / first).stat().st_mtime_ns == written
-    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in tiny_shards.iterdir()}
-    for path in tiny_shards.glob("*.safetensors"):
-        arrays, expected = load_file(tmp_path / path.name), load_file(path)
-        assert set(arrays) == set(expected)
-        for name, array in arrays.items():
-            np.testing.assert_array_equal(array, expected[name])
-    for path in tiny_shards.glob("*.json"):
-        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
-
-
-def test_shards_of_two_kinds_do_not_mix(
-    tiny_data: Path, tiny_shards: Path, tiny_tokenizers: Tokenizers, tmp_path: Path
-) -> None:
-    out = tmp_path / "shards"
-    shutil.copytree(tiny_shards, out)
-    with pytest.raises(InputError) as caught:
-        tokenize(tiny_data, out, tiny_tokenizers, size=5)
-    assert str(caught.value) == (
-        f"{out / 'manifest.json'}: shards here were made with scenes_per_shard 4, now it is 5; "
-        "choose another --out, or remove the folder"
-    )
-    before = tiny_tokenizers.images.digest
-    weight = next(tiny_tokenizers.images.parameters())
-    kept = weight.detach().clone()
-    try:
-        with torch.no_grad():
-            weight.view(-1)[0] += 1
-        with pytest.raises(InputError, match="shards here were made with images") as caught:
-            tokenize(tiny_data, out, tiny_tokenizers)
-        assert before in str(caught.value)
-        assert tiny_tokenizers.images.digest in str(caught.value)
-    finally:
-        with torch.no_grad():
-            weight.copy_(kept)
-    assert tiny_tokenizers.images.digest == before
-    assert tokenize(tiny_data, out, tiny_tokenizers) == 6
-
-
 def test_edited_objects_are_in_the_order_that_changes_least(tiny_data: Path, tiny_tokenizers: Tokenizers) -> None:
     kinds: Counter[str] = Counter()
     for position, scene in enumerate(ClevrFolder(tiny_data).scenes()):
@@ -238,12 +157,6 @@ def test_an_edited_scene_repeats_the_tokens_of_what_stays(
     for record, edit in edits:
         before, after = objects(record.scene), objects(edit.edited_scene)
         assert sum(before.get(number) != after.get(number) for number in {*before, *after}) == 1
-
-
-def test_shards_hold_no_pixels(tiny_shards: Path) -> None:
-    arrays = load_file(tiny_shards / "shard_00000000.safetensors")
-    assert arrays["image"].dtype == np.uint16
-    assert arrays["image"].shape == (4, 16)
 
 
 def test_numbers_of_edits_that_do_several_things(tiny_data: Path, tiny_tokenizers: Tokenizers) -> None:

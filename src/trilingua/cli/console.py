@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from trilingua.core.errors import InputError
+from trilingua.core.errors import ConfigError, InputError
 
 
 def say(message: str) -> None:
@@ -19,6 +19,19 @@ def progress(items: Sequence[Any], title: str) -> Iterable[Any]:
     from tqdm import tqdm
 
     return tqdm(items, desc=title, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+
+
+def processes(num_workers: int | None, cluster: str | None) -> int:
+    """Return how many processes a verb starts: as many as it was told to, or one for each usable core.
+
+    Raises:
+        ConfigError: a number is given together with a cluster.
+    """
+    if cluster is not None and num_workers is not None:
+        raise ConfigError("num_workers: a cluster uses all of its cores; leave --num-workers out")
+    if num_workers is not None:
+        return num_workers
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def folder_to_write(path: Path) -> Path:

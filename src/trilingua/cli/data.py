@@ -1,6 +1,5 @@
 """The verb `trilingua data`: makes data directories. The work is in `trilingua.data`."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -38,6 +37,7 @@ def clevr(
     split: str = "new",
     renderer: Literal["builtin", "blender"] = "builtin",
     num_workers: int | None = None,
+    cluster: str | None = None,
     min_objects: int = 3,
     max_objects: int = 10,
     questions_per_scene: int = 10,
@@ -58,13 +58,15 @@ def clevr(
         split: name of the split; part of every file's name and of the randomness.
         renderer: what draws: `builtin` needs nothing else, `blender` needs the extra `[blender]`.
         num_workers: number of processes; by default, one for each usable core.
+        cluster: address of a Ray cluster whose machines do the work, or `auto` for the one that this machine has
+            joined; needs the extra `[distributed]`, and OUT at the same path on all machines.
         min_objects: least number of objects in a scene, from 1.
         max_objects: largest number of objects in a scene, to 10.
         questions_per_scene: questions for each scene; 0 makes none.
         instructions_per_scene: instructions for each scene, each with its target picture; 0 makes none.
         pictured_share: share of the instructions whose target picture is drawn, which is the slow part.
     """
-    from trilingua.cli.console import folder_to_write
+    from trilingua.cli.console import folder_to_write, processes
     from trilingua.data.clevr.generate import ClevrConfig, generate_clevr
 
     config = ClevrConfig(
@@ -78,9 +80,5 @@ def clevr(
         instructions_per_scene=instructions_per_scene,
         pictured_share=pictured_share,
     )
-    generate_clevr(folder_to_write(out), config, num_workers=_usable_cores() if num_workers is None else num_workers)
+    generate_clevr(folder_to_write(out), config, num_workers=processes(num_workers, cluster), cluster=cluster)
     print(out / "manifest.json")
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -11,6 +11,9 @@ def tokenize(
     *,
     out: Path,
     checkpoint: Path | None = None,
+    augmented_share: float = 0.5,
+    num_workers: int | None = None,
+    cluster: str | None = None,
 ) -> None:
     """Write a data directory as shards of ids; shards that exist are kept.
 
@@ -20,30 +23,30 @@ def tokenize(
         data: CLEVR data directory.
         out: folder for the shards.
         checkpoint: run whose tokenizers and vocabulary to use; the shipped model's by default.
+        augmented_share: share of the given pictures that are read as another camera might have taken them.
+        num_workers: number of processes; by default, one for each usable core.
+        cluster: address of a Ray cluster whose machines do the work, or `auto` for the one that this machine has
+            joined; needs the extra `[distributed]`, and all folders at the same paths on all machines.
     """
-    from tqdm import tqdm
+    from functools import partial
 
     from trilingua import shipped_model
-    from trilingua.cli.console import folder_to_write
+    from trilingua.cli.console import folder_to_write, processes
+    from trilingua.data.augment import AugmentConfig
     from trilingua.data.clevr.files import ClevrFolder
-    from trilingua.data.tokenize import tokenize_folder
-    from trilingua.systems.kyvo.build import load_tokenizers
-    from trilingua.systems.kyvo.train import index_maps
+    from trilingua.data.tokenize_folder import tokenize_folder
+    from trilingua.systems.kyvo.train import shard_tools
 
     folder_to_write(out)
-    folder = ClevrFolder(data)
-    tokenizers = load_tokenizers(checkpoint or shipped_model())
-    with tqdm(total=len(folder), desc="tokenize", disable=None) as bar:
-
-        def advance(number: int) -> None:
-            bar.update(number)
-
-        count = tokenize_folder(
-            folder,
-            out,
-            images=tokenizers.images,
-            sequences=tokenizers.sequences,
-            index_map=index_maps(),
-            progress=advance,
-        )
+    run = checkpoint or shipped_model()
+    if cluster is not None:  # another machine works in another folder
+        data, run = data.absolute(), run.absolute()
+    count = tokenize_folder(
+        ClevrFolder(data),
+        out,
+        make_tools=partial(shard_tools, run),
+        augmentation=AugmentConfig(share=augmented_share),
+        num_workers=processes(num_workers, cluster),
+        cluster=cluster,
+    )
     print(f"{out}: {count} scenes")

@@ -49,7 +49,7 @@ def workers(num_workers: int, start: Callable[..., None], arguments: tuple[Any, 
         start(*arguments)
 
         def run_here(work: Callable[[int], None], items: list[int], *, title: str, total: int) -> None:
-            _exhaust(map(work, items), items, title, total)
+            follow(map(work, items), items, title, total)
 
         yield run_here
         return
@@ -62,9 +62,8 @@ def workers(num_workers: int, start: Callable[..., None], arguments: tuple[Any, 
         )
 
         def run_in_pool(work: Callable[[int], None], items: list[int], *, title: str, total: int) -> None:
-            size = max(1, min(_LARGEST_CHUNK, len(items) // (4 * num_workers)))
             try:
-                _exhaust(pool.map(work, items, chunksize=size), items, title, total)
+                follow(pool.map(work, items, chunksize=chunk_size(len(items), num_workers)), items, title, total)
             except BrokenProcessPool as error:
                 raise WorkerError(
                     f"num_workers: one of {num_workers} processes died, perhaps for want of memory; "
@@ -83,7 +82,13 @@ def _start_process(start: Callable[..., None], arguments: tuple[Any, ...]) -> No
     start(*arguments)
 
 
-def _exhaust(results: Iterable[None], items: list[int], title: str, total: int) -> None:
+def chunk_size(num_items: int, num_workers: int) -> int:
+    """Return how many units are handed to a process at once: few hand-overs, and no process idle at the end."""
+    return max(1, min(_LARGEST_CHUNK, num_items // (4 * num_workers)))
+
+
+def follow(results: Iterable[None], items: list[int], title: str, total: int) -> None:
+    """Wait for all results, one for each item, behind a progress bar; arguments as `Run`."""
     # `disable=None` shows the bar only where standard error is a terminal.
     for _ in tqdm(results, desc=title, initial=total - len(items), total=total, disable=None, smoothing=0.05):
         pass

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from trilingua.core.errors import ConfigError
 from trilingua.core.random import make_generator
+from trilingua.data.augment import AugmentConfig, augment, shift_offsets
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
 from trilingua.scenes.scene import Scene
@@ -27,6 +28,9 @@ class PictureBatch(NamedTuple):
     """Pictures and what their cells show."""
 
     images: UInt8[Tensor, "batch 3 height width"]
+    """What is seen."""
+    plain: UInt8[Tensor, "batch 3 height width"]
+    """What is to be painted: the same without what another camera did to them."""
     classes: Int8[Tensor, "batch cell category"]
     """As in `CellTargets`."""
     values: Float[Tensor, "batch cell value"]
@@ -47,6 +51,7 @@ class PictureStream:
         seed: of the order of pictures.
         schema: the data set's.
         positions: which scenes of the folder to use; None for all.
+        augmentation: how pictures are changed, anew each time that one is drawn.
 
     Raises:
         ConfigError: there are fewer pictures than one batch takes.
@@ -63,6 +68,7 @@ class PictureStream:
         seed: int,
         schema: Schema = CLEVR,
         positions: Sequence[int] | None = None,
+        augmentation: AugmentConfig | None = None,
     ) -> None:
         self._folder = ClevrFolder(folder)
         self._index_map, self._prepare = index_map, prepare
@@ -70,6 +76,7 @@ class PictureStream:
         self._positions = list(range(len(self._folder)) if positions is None else positions)
         if not 1 <= batch_size <= len(self._positions):
             raise ConfigError(f"batch_size: {batch_size}; expected 1 to {len(self._positions)}, the number of pictures")
+        self._augmentation = augmentation or AugmentConfig()
         self._kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._pool = ThreadPoolExecutor(2)
         self._drawn = 0
@@ -101,16 +108,30 @@ class PictureStream:
         self._ahead = self._ahead[1:]
 
     def batch(self, positions: Sequence[int]) -> PictureBatch:
-        """Return the pictures at `positions` of the folder."""
+        """Return the pictures at `positions` of the folder as they are."""
         images, classes, values = zip(*(self._picture(position) for position in positions), strict=True)
-        return PictureBatch(*(torch.from_numpy(np.stack(part)) for part in (images, classes, values)))
+        seen, *targets = (torch.from_numpy(np.stack(part)) for part in (images, classes, values))
+        return PictureBatch(seen, seen, *targets)
 
     def _batch(self, number: int) -> PictureBatch:
         per_epoch = len(self._positions) // self._batch_size
         epoch, place = divmod(number, per_epoch)
         order = make_generator(self._seed, "pictures", epoch).permutation(len(self._positions))
         chosen = order[place * self._batch_size : (place + 1) * self._batch_size]
-        return self.batch([self._positions[index] for index in chosen])
+        positions = [self._positions[index] for index in chosen]
+        if not self._augmentation.share:
+            return self.batch(positions)
+        rows = [
+            self._augmented(position, make_generator(self._seed, "augment", number, place))
+            for place, position in enumerate(positions)
+        ]
+        return PictureBatch(*(torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True)))
+
+    def _augmented(self, position: int, generator: np.random.Generator) -> tuple[np.ndarray, ...]:
+        pixels, classes, values = self._picture(position)
+        image, plain, crop = augment(pixels.transpose(1, 2, 0), self._augmentation, generator)
+        shifted = shift_offsets(values, crop, self._grid_size)
+        return image.transpose(2, 0, 1), plain.transpose(2, 0, 1), classes, shifted
 
     def _picture(self, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if position not in self._kept:

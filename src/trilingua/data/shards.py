@@ -117,7 +117,7 @@ def write_shard(
 
 
 class Shards:
-    """All shards of a folder, in memory as arrays; records are made when asked for.
+    """All shards of a folder, as arrays that stay on disk; records are made when asked for.
 
     Args:
         folder: holds `*.safetensors` of `write_shard`, taken in the order of their names.
@@ -170,7 +170,8 @@ class Shards:
 
 def _read(path: Path, vocabulary: Vocabulary, image_tokenizer: str | None) -> dict[str, np.ndarray]:
     try:
-        with safe_open(path, framework="numpy") as opened:
+        # Through torch, since its tensors are the file's pages, read when they are touched; numpy's would be copies.
+        with safe_open(path, framework="pt") as opened:
             metadata = opened.metadata() or {}
             if metadata.get("kind") != "trilingua-shard":
                 raise InputError(f"{path}: is no shard of tokenized scenes; remove it or name another folder")
@@ -185,7 +186,7 @@ def _read(path: Path, vocabulary: Vocabulary, image_tokenizer: str | None) -> di
                     f"{path}: made with image tokenizer {made_with[:12]}, but this run has {image_tokenizer[:12]}; "
                     "tokenize again with this run, or pass the run that made it"
                 )
-            arrays = {name: opened.get_tensor(name) for name in _ARRAYS}
+            arrays = {name: opened.get_tensor(name).numpy() for name in _ARRAYS}
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: cannot be read as safetensors ({error}); tokenize again") from error
     for name in ("question", "edit"):

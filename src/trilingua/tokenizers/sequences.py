@@ -84,6 +84,11 @@ TASKS: Mapping[str, Task] = {
 }
 """Every task of the system by name. Source: Kyvo, Table 1."""
 
+SEGMENTS: Mapping[str, Segment] = {
+    segment.name: segment for task in TASKS.values() for segment in (*task.given, *task.predicted)
+}
+"""Every kind of segment by name."""
+
 
 _TEXT_ROOM = 128
 """Positions of a text; a longer one runs into those of programs, which does no harm."""

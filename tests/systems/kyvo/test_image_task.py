@@ -44,7 +44,10 @@ def pictures(seed: int, num_pictures: int = 4) -> PictureBatch:
     classes = [torch.randint(-1, number, cells, generator=generator) for number in num_cell_classes(CLEVR)]
     classes[0] = classes[0].clamp_min(0)  # whether a cell shows an object is known everywhere
     values = torch.randn(*cells, NUM_CELL_VALUES, generator=generator)
-    return PictureBatch(images.to(torch.uint8), torch.stack(classes, dim=-1).to(torch.int8), values)
+    plain = (images + 9 * torch.rand(images.shape, generator=generator)).clamp(max=255)  # seen otherwise than painted
+    return PictureBatch(
+        images.to(torch.uint8), plain.to(torch.uint8), torch.stack(classes, dim=-1).to(torch.int8), values
+    )
 
 
 def pixels_by_hand(made: Tensor, images: Tensor, classes: Tensor, losses: ImageLossConfig) -> Tensor:
@@ -65,8 +68,8 @@ def pixels_by_hand(made: Tensor, images: Tensor, classes: Tensor, losses: ImageL
 def by_hand(task: ImageTokenizerTask, batch: PictureBatch) -> tuple[Tensor, Tensor]:
     """Return what the tokenizer and its probes minimise, and what the discriminator does."""
     losses, model, some = task.losses, task.model, task.losses.costly_images
-    images = batch.images.float() / 255
-    made = model(images)
+    made = model(batch.images.float() / 255)
+    images = batch.plain.float() / 255
     painted, wanted = made.images[:some], images[:some]
     *probes, _ = model.ask(made, batch)
     pixels = pixels_by_hand(made.images, images, batch.classes, losses)

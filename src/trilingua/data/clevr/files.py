@@ -8,6 +8,7 @@ or in `questions/`. Every record is checked, and an error names the file and the
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from jaxtyping import Int8, Integer
 from PIL import Image
 
 from trilingua.core.errors import ConfigError, InputError
-from trilingua.core.io import existing_folder, read_image, read_json
+from trilingua.core.io import existing_folder, read_image
 from trilingua.data.clevr.instructions import INSTRUCTION_TYPES
+from trilingua.data.clevr.records import Record, RecordFile
 from trilingua.scenes.scene import Scene
 from trilingua.scenes.schema import CLEVR, Schema
 
@@ -118,20 +120,26 @@ class ClevrFolder:
         """Return the picture called `filename` in RGB."""
         return read_image(self.image_path(filename))
 
-    def questions(self) -> list[Question]:
-        """Return all questions, in the file's order; an empty list where the folder has no file of questions."""
-        path = self._records_path("questions")
-        if path is None:
-            return []
-        return [_question(value, f"{path}: questions[{i}]") for i, value in enumerate(_records(path, "questions"))]
+    def questions(self) -> Iterator[Question]:
+        """Yield all questions, in the file's order; none where the folder has no file of questions."""
+        return (_question(value, where) for where, value in self._record_files["questions"] or ())
 
-    def instructions(self) -> list[Instruction]:
-        """Return all instructions, in the file's order; an empty list where the folder has no file of instructions."""
-        path = self._records_path("instructions")
-        if path is None:
-            return []
-        records = _records(path, "instructions")
-        return [_instruction(value, self.schema, f"{path}: instructions[{i}]") for i, value in enumerate(records)]
+    def questions_of(self, scene: Scene) -> list[Question]:
+        """Return the questions about the picture of a scene, in the file's order."""
+        return [_question(value, where) for where, value in self._records_of(scene, "questions")]
+
+    def instructions(self) -> Iterator[Instruction]:
+        """Yield all instructions, in the file's order; none where the folder has no file of instructions."""
+        records = self._record_files["instructions"] or ()
+        return (_instruction(value, self.schema, where) for where, value in records)
+
+    def instructions_of(self, scene: Scene) -> list[Instruction]:
+        """Return the instructions that begin with the picture of a scene, in the file's order."""
+        return [_instruction(value, self.schema, where) for where, value in self._records_of(scene, "instructions")]
+
+    def _records_of(self, scene: Scene, kind: str) -> list[Record]:
+        file = self._record_files[kind]
+        return [] if file is None or scene.image_filename is None else file.of(scene.image_filename)
 
     def _find_scenes(self, split: str | None) -> list[Path]:
         middle = "*" if split is None else f"*_{split}"
@@ -149,15 +157,19 @@ class ClevrFolder:
         if len(names) > 1:
             raise InputError(f"{self.folder}: holds several splits ({', '.join(sorted(names))}); name one")
         if single[0].stem.endswith("_scenes"):
-            self._combined = _records(single[0], "scenes")
+            self._combined = [value for _, value in RecordFile(single[0], "scenes")]
         return sorted(
             single, key=lambda path: (int(path.stem.rpartition("_")[2]) if self._combined is None else 0, path)
         )
 
-    def _records_path(self, kind: str) -> Path | None:
+    @cached_property
+    def _record_files(self) -> dict[str, RecordFile | None]:
+        return {kind: self._record_file(kind) for kind in ("questions", "instructions")}
+
+    def _record_file(self, kind: str) -> RecordFile | None:
         for path in (self.folder / f"{self.name}_{kind}.json", self.folder / kind / f"{self.name}_{kind}.json"):
             if path.exists():
-                return path
+                return RecordFile(path, kind)
         return None
 
 
@@ -190,13 +202,6 @@ def cell_objects(
     best = counts.argmax(-1)
     share = np.take_along_axis(counts, best[..., None], axis=-1)[..., 0] / cells.shape[-1]
     return np.where(share >= min_share, best, -1).astype(np.int8)
-
-
-def _records(path: Path, name: str) -> list[Any]:
-    value = read_json(path)
-    if not isinstance(value, dict) or not isinstance(value.get(name), list):
-        raise InputError(f"{path}: expected a JSON object with a list named {name!r}")
-    return value[name]
 
 
 def _field(value: Any, name: str, kind: type, where: str) -> Any:

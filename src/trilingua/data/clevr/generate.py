@@ -27,7 +27,7 @@ from trilingua.data.clevr.manifest import adopt_settings, belongs_to, finished_b
 from trilingua.data.clevr.placement import VisibilityCounter, complete_scene, sample_scene, visible_enough
 from trilingua.data.clevr.questions import generate_questions
 from trilingua.data.clevr.views import view_of
-from trilingua.data.parallel import workers
+from trilingua.data.cluster import workers_at
 from trilingua.data.renderers.load import load_renderer
 from trilingua.data.renderers.protocol import Renderer, View
 from trilingua.scenes.scene import Scene
@@ -40,6 +40,7 @@ def generate_clevr(
     config: ClevrConfig,
     *,
     num_workers: int = 1,
+    cluster: str | None = None,
     make_renderer: Callable[[str], Renderer] | None = None,
 ) -> dict[str, Any]:
     """Make the data directory `out`, or finish one that was begun, and return its manifest.
@@ -51,6 +52,8 @@ def generate_clevr(
         out: the folder; it is made if it does not exist.
         config: what to make.
         num_workers: number of processes, at least 1; 1 works in this process.
+        cluster: address of a Ray cluster whose machines do the work instead, as `cluster_workers` takes it; all
+            must see `out`.
         make_renderer: makes the renderer from `config.renderer`, in each process; picklable. Defaults to
             `load_renderer`.
 
@@ -59,8 +62,9 @@ def generate_clevr(
         InputError: `out` cannot be written, or was begun with other settings.
         WriteError: the disk is full.
         WorkerError: a process died.
+        DependencyError: a cluster is wanted and Ray is not installed.
     """
-    out = Path(out)
+    out = Path(out).absolute()  # another machine works in another folder
     check_count("num_workers", num_workers, 1)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; choose a folder for --out")
@@ -73,7 +77,7 @@ def generate_clevr(
         return finished
     (out / "manifest.json").unlink(missing_ok=True)  # it promises a finished folder, which this is not until the end
 
-    with workers(num_workers, _start_worker, (layout, make_renderer)) as run:
+    with workers_at(cluster, num_workers, _start_worker, (layout, make_renderer)) as run:
         missing = [index for index in range(config.num_scenes) if not layout.has_scene(index)]
         run(_make_scene, missing, title="scenes and pictures", total=config.num_scenes)
         for kind, make_part in (("questions", _make_questions), ("instructions", _make_instructions)):

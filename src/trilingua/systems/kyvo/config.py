@@ -6,6 +6,7 @@ from typing import Literal
 
 from trilingua.core.errors import ConfigError
 from trilingua.core.presets import preset
+from trilingua.data.augment import AugmentConfig
 from trilingua.data.loaders import LoaderConfig
 from trilingua.metrics.calibration import ScoreMap
 from trilingua.models.decoder import DecoderConfig
@@ -51,6 +52,8 @@ class TokenizersConfig:
     """Sizes of the image tokenizer."""
     losses: ImageLossConfig = field(default_factory=ImageLossConfig)
     """What the image tokenizer is trained to do."""
+    augmentation: AugmentConfig = field(default_factory=AugmentConfig)
+    """How pictures are changed before they are seen; what is painted is what they were."""
     batch_size: int = 32
     """Pictures of one batch."""
     held_out: int = 64
@@ -114,7 +117,8 @@ class KyvoConfig:
 def kyvo_clevr_tokenizers() -> TokenizersConfig:
     """Two cores, half an hour: the shipped text and image tokenizers (256 codes of 1,024 a picture)."""
     return TokenizersConfig(
-        losses=ImageLossConfig(structural=0.3, commitment=0.05, latent_probe=0.2, feature_probe=0.2, costly_images=8),
+        losses=ImageLossConfig(structural=0.6, commitment=0.05, latent_probe=0.4, feature_probe=0.2, costly_images=8),
+        augmentation=AugmentConfig(share=0.6),
         trainer=TrainerConfig(
             max_steps=2500,
             learning_rate=1.5e-3,

@@ -66,7 +66,6 @@ def evaluate_folder(
     """
     check_request(tasks, limit)
     scenes = list(folder.scenes(limit))
-    names = {scene.image_filename for scene in scenes}
     figures: dict[str, Any] = {"seed": _seed(folder), "num_scenes": len(scenes)}
     seconds: dict[str, float] = {}
     for task in tasks:
@@ -76,10 +75,10 @@ def evaluate_folder(
         elif task == "rendering":
             figures[task] = _rendering(model, folder, scenes, progress)
         elif task == "editing":
-            wanted = [item for item in folder.instructions() if item.image_filename in names]
+            wanted = [item for scene in scenes for item in folder.instructions_of(scene)]
             figures[task] = _editing(model, folder, wanted, progress)
         else:
-            asked = [item for item in folder.questions() if item.image_filename in names and item.answer is not None]
+            asked = [item for scene in scenes for item in folder.questions_of(scene) if item.answer is not None]
             figures[task] = _qa(model, folder, {str(scene.image_filename): scene for scene in scenes}, asked, progress)
         seconds[EVALUATED_TASKS[task]] = round(time.perf_counter() - start, 3)
     return {**figures, "seconds": {**seconds, "total": round(sum(seconds.values()), 3)}}

@@ -119,8 +119,8 @@ class ImageTokenizerTask(TrainTask):
     def loss(self, batch: PictureBatch) -> tuple[Float[Tensor, ""], dict[str, float | Tensor]]:
         """Return the weighted sum of all losses, and each of them."""
         weights, model = self.losses, self.model
-        images = batch.images.float() / 255
-        made: Reconstruction = model(images)
+        made: Reconstruction = model(batch.images.float() / 255)
+        images = batch.plain.float() / 255
         pixels = self._pixel_loss(made.images, images, batch.classes[..., 0])
         latent_probe, code_probe, feature_probe, told = model.ask(made, batch)
         total = (

@@ -14,6 +14,7 @@ from trilingua.data.loaders import PackedStream, SequenceBuilder
 from trilingua.data.pictures import PictureStream
 from trilingua.data.renderers.builtin import BuiltinRenderer
 from trilingua.data.shards import Shards
+from trilingua.data.tokenize_folder import ShardTools
 from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.build import (
     Tokenizers,
@@ -36,6 +37,16 @@ def index_maps() -> Callable[[Scene], Int16[np.ndarray, "height width"]]:
     """Return a function from a scene that records its view to the object that each pixel shows."""
     renderer = BuiltinRenderer()
     return lambda scene: renderer.find_objects(scene, view_of(scene))
+
+
+def shard_tools(run: str | Path) -> ShardTools:
+    """Return what turns scenes into records, from a run directory of either stage."""
+    return tools_of(load_tokenizers(run))
+
+
+def tools_of(tokenizers: Tokenizers) -> ShardTools:
+    """Return what turns scenes into records with the tokenizers of a run."""
+    return ShardTools(tokenizers.images, tokenizers.sequences, index_maps())
 
 
 def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = False) -> TrainingResult:
@@ -67,6 +78,7 @@ def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = Fals
         seed=config.trainer.seed,
         schema=schema_named(config.schema),
         positions=range(held_out.start),
+        augmentation=config.augmentation,
     )
 
     def write_run_files(run_dir: Path) -> None:

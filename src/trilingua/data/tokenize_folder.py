@@ -1,0 +1,200 @@
+"""A CLEVR data directory to shards of ids, a shard a unit of work, in one process, several, or a cluster's."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Int16
+from PIL import Image
+
+from trilingua.core.config import to_json
+from trilingua.core.errors import InputError
+from trilingua.core.io import read_json, write_json
+from trilingua.core.random import make_generator
+from trilingua.data.augment import AugmentConfig, Crop, augment, shift_offsets
+from trilingua.data.cells import cell_targets
+from trilingua.data.clevr.files import ClevrFolder, cell_objects
+from trilingua.data.cluster import workers_at
+from trilingua.data.shards import SceneRecord, write_shard
+from trilingua.data.tokenize import edit_record, question_record
+from trilingua.scenes.scene import Scene
+from trilingua.tokenizers.images import ImageTokenizer
+from trilingua.tokenizers.sequences import SEGMENTS, SequenceTokenizer
+from trilingua.tokenizers.vocabulary import Vocabulary
+
+
+class ShardTools(NamedTuple):
+    """What turns scenes into records."""
+
+    images: ImageTokenizer
+    """Turns pictures into codes; in evaluation mode."""
+    sequences: SequenceTokenizer
+    """Turns everything else into ids."""
+    index_map: Callable[[Scene], Int16[np.ndarray, "height width"]]
+    """The object index of each pixel of a scene's picture."""
+
+
+def tokenize_folder(
+    folder: ClevrFolder,
+    out: str | Path,
+    *,
+    make_tools: Callable[[], ShardTools],
+    augmentation: AugmentConfig | None = None,
+    scenes_per_shard: int = 500,
+    batch_size: int = 64,
+    num_workers: int = 1,
+    cluster: str | None = None,
+) -> int:
+    """Write the shards of a data directory and return how many scenes they hold; shards that exist are kept.
+
+    An interrupted call goes on where it stopped, if it is called with the same arguments; `manifest.json` beside
+    the shards says which they were.
+
+    Args:
+        folder: the data.
+        out: where the shards go; `vocabulary.json` is written beside them.
+        make_tools: makes what turns scenes into records, in each process; picklable for more than one.
+        augmentation: how given pictures are changed before they are seen; their codes are of what they were.
+        scenes_per_shard: size of a shard.
+        batch_size: pictures that are tokenized at once.
+        num_workers: number of processes, at least 1; 1 works in this process.
+        cluster: address of a Ray cluster whose machines do the work instead, as `cluster_workers` takes it;
+            all must see both folders.
+
+    Raises:
+        VocabularyError: `out` holds shards of another vocabulary.
+        InputError: `out` holds shards of another image tokenizer, another number of scenes or another size.
+        WorkerError: a process died.
+        DependencyError: a cluster is wanted and Ray is not installed.
+    """
+    out = Path(out).absolute()  # another machine works in another folder
+    augmentation = augmentation or AugmentConfig()
+    tools = make_tools()
+    vocabulary = tools.sequences.vocabulary
+    if (out / "vocabulary.json").exists():
+        vocabulary.require(Vocabulary.load(out / "vocabulary.json").digest, str(out))
+    vocabulary.save(out / "vocabulary.json")
+    _start_or_go_on(
+        out / "manifest.json",
+        {
+            "scenes": len(folder),
+            "scenes_per_shard": scenes_per_shard,
+            "vocabulary": vocabulary.digest,
+            "images": tools.images.digest,
+            "augmentation": to_json(augmentation),
+        },
+    )
+    del tools  # in a pool, this process only waits
+    starts = range(0, len(folder), scenes_per_shard)
+    missing = [start for start in starts if not _shard_path(out, start).exists()]
+    setup = (_start_worker, (folder, out, make_tools, augmentation, scenes_per_shard, batch_size))
+    with workers_at(cluster, num_workers, *setup) as run:
+        run(_make_shard, missing, title="shards", total=len(starts))
+    return len(folder)
+
+
+def _start_or_go_on(path: Path, manifest: dict[str, Any]) -> None:
+    """Write what shards are made from, or check it: shards of two kinds in one folder could not be told apart."""
+    if path.exists():
+        found = read_json(path)
+        for name, value in manifest.items():
+            if isinstance(found, dict) and found.get(name, value) != value:
+                raise InputError(
+                    f"{path}: shards here were made with {name} {found[name]}, now it is {value}; "
+                    "choose another --out, or remove the folder"
+                )
+    write_json(path, manifest)
+
+
+def _shard_path(out: Path, start: int) -> Path:
+    return out / f"shard_{start:08d}.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Worker:
+    """What a process keeps between shards."""
+
+    folder: ClevrFolder
+    out: Path
+    tools: ShardTools
+    augmentation: AugmentConfig
+    scenes_per_shard: int
+    batch_size: int
+
+
+_worker: _Worker | None = None
+
+
+def _start_worker(
+    folder: ClevrFolder,
+    out: Path,
+    make_tools: Callable[[], ShardTools],
+    augmentation: AugmentConfig,
+    scenes_per_shard: int,
+    batch_size: int,
+) -> None:
+    global _worker
+    _worker = _Worker(
+        folder=folder,
+        out=out,
+        tools=make_tools(),
+        augmentation=augmentation,
+        scenes_per_shard=scenes_per_shard,
+        batch_size=batch_size,
+    )
+
+
+def _make_shard(start: int) -> None:
+    assert _worker is not None, "a process is started with _start_worker"
+    folder, tools = _worker.folder, _worker.tools
+    positions = range(start, min(start + _worker.scenes_per_shard, len(folder)))
+    records: list[SceneRecord] = []
+    for part in range(0, len(positions), _worker.batch_size):
+        records += _records(folder, positions[part : part + _worker.batch_size], tools, _worker.augmentation)
+    write_shard(
+        _shard_path(_worker.out, start), records, tools.sequences.vocabulary, image_tokenizer=tools.images.digest
+    )
+
+
+def _records(
+    folder: ClevrFolder, positions: range, tools: ShardTools, augmentation: AugmentConfig
+) -> Iterator[SceneRecord]:
+    images, sequences = tools.images, tools.sequences
+    scenes = [folder.scene(position) for position in positions]
+    own = [str(scene.image_filename) for scene in scenes]
+    edits = [folder.instructions_of(scene) for scene in scenes]
+    drawn = [edit.target_image_filename for group in edits for edit in group]
+    names = own + [name for name in drawn if name is not None]
+    pictures = [folder.image(name) for name in names]
+    seen = images.see_pictures(pictures)
+    codes = dict(zip(names, seen.codes.numpy().astype(np.uint16), strict=True))
+    given, crops = seen.vectors[: len(own)], [Crop()] * len(own)
+    if augmentation.share:
+        changed = [
+            augment(np.asarray(picture), augmentation, make_generator(0, "augment", position))
+            for position, picture in zip(positions, pictures, strict=False)
+        ]
+        given = images.see_pictures([Image.fromarray(item.image) for item in changed]).vectors
+        crops = [item.crop for item in changed]
+    vectors, grid_size = given.numpy().astype(np.float16), images.config.grid_size
+    for row, (scene, name, group, crop) in enumerate(zip(scenes, own, edits, crops, strict=True)):
+        cells = cell_objects(tools.index_map(scene), grid=grid_size)
+        targets = cell_targets(scene, cells, sequences.scenes.schema)
+        yield SceneRecord(
+            image=codes[name],
+            vectors=vectors[row],
+            scene=tuple(sequences.segment(SEGMENTS["scene"], scene)),
+            cell_classes=targets.classes,
+            cell_values=shift_offsets(targets.values, crop, grid_size).astype(np.float16),
+            questions=tuple(
+                question_record(item.question, item.answer, item.program, scene, sequences)
+                for item in folder.questions_of(scene)
+                if item.answer is not None and item.program is not None
+            ),
+            edits=tuple(
+                edit_record(edit, sequences, codes[target].tolist() if (target := edit.target_image_filename) else ())
+                for edit in group
+            ),
+        )

@@ -1,0 +1,144 @@
+"""A data directory to shards: interruptions, several processes, and shards that do not mix."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import load_file
+
+from trilingua.core.errors import InputError
+from trilingua.core.random import make_generator
+from trilingua.data import tokenize_folder as module
+from trilingua.data.augment import AugmentConfig, augment, shift_offsets
+from trilingua.data.clevr.files import ClevrFolder
+from trilingua.data.shards import Shards
+from trilingua.data.tokenize_folder import tokenize_folder
+from trilingua.systems.kyvo.build import Tokenizers
+from trilingua.systems.kyvo.train import shard_tools, tools_of
+
+
+def tokenize(
+    data: Path,
+    out: Path,
+    tokenizers: Tokenizers,
+    *,
+    scenes_per_shard: int = 4,
+    augmentation: AugmentConfig | None = None,
+) -> int:
+    return tokenize_folder(
+        ClevrFolder(data),
+        out,
+        make_tools=lambda: tools_of(tokenizers),
+        augmentation=augmentation,
+        scenes_per_shard=scenes_per_shard,
+        batch_size=3,
+    )
+
+
+def assert_same_shards(folder: Path, expected: Path) -> None:
+    assert {path.name for path in folder.iterdir()} == {path.name for path in expected.iterdir()}
+    for path in expected.glob("*.json"):
+        assert (folder / path.name).read_bytes() == path.read_bytes()
+    for path in expected.glob("*.safetensors"):
+        arrays, wanted = load_file(folder / path.name), load_file(path)
+        assert set(arrays) == set(wanted)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(array, wanted[name])
+
+
+def test_an_interrupted_call_goes_on_where_it_stopped(
+    tiny_data: Path, tiny_shards: Path, tiny_tokenizers: Tokenizers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (tmp_path / f"shard_{start:08d}.safetensors" for start in (0, 4))
+    make_shard = module._make_shard
+
+    def stop_at_the_second(start: int) -> None:
+        if start:
+            raise KeyboardInterrupt
+        make_shard(start)
+
+    monkeypatch.setattr(module, "_make_shard", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        tokenize(tiny_data, tmp_path, tiny_tokenizers)
+    assert first.exists()
+    assert not second.exists()
+    written = first.stat().st_mtime_ns
+    made: list[int] = []
+    monkeypatch.setattr(module, "_make_shard", lambda start: (made.append(start), make_shard(start))[1])
+    assert tokenize(tiny_data, tmp_path, tiny_tokenizers) == 6
+    assert made == [4]  # the scenes of the first shard were not read again
+    assert first.stat().st_mtime_ns == written
+    assert_same_shards(tmp_path, tiny_shards)
+
+
+def test_several_processes_write_the_same_shards(tiny_data: Path, tiny_tokenizers_run: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        count = tokenize_folder(
+            ClevrFolder(tiny_data),
+            tmp_path / str(number),
+            make_tools=partial(shard_tools, tiny_tokenizers_run),
+            scenes_per_shard=2,
+            num_workers=number,
+        )
+        assert count == 6
+    assert len(list((tmp_path / "1").iterdir())) == 5
+    assert_same_shards(tmp_path / "2", tmp_path / "1")
+
+
+def test_given_pictures_are_seen_as_changed_and_written_as_they_are(
+    tiny_data: Path, tiny_shards: Path, tiny_tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    config = AugmentConfig(share=0.5, crop=0.05)
+    tokenize(tiny_data, tmp_path, tiny_tokenizers, augmentation=config)
+    plain, given = (Shards(folder, tiny_tokenizers.vocabulary) for folder in (tiny_shards, tmp_path))
+    folder, changed = ClevrFolder(tiny_data), 0
+    for position in range(len(folder)):
+        image = np.asarray(folder.image(folder.scene(position).image_filename))
+        expected = augment(image, config, make_generator(0, "augment", position))
+        seen = tiny_tokenizers.images.see_pictures([Image.fromarray(expected.image)])
+        was, now = plain[position], given[position]
+        np.testing.assert_allclose(now.vectors, seen.vectors[0], rtol=0, atol=1e-3)
+        np.testing.assert_array_equal(now.image, was.image)
+        np.testing.assert_array_equal(now.cell_classes, was.cell_classes)
+        shifted = shift_offsets(was.cell_values.astype(np.float32), expected.crop, 4)
+        np.testing.assert_allclose(now.cell_values, shifted, rtol=0, atol=4e-3)
+        changed += (expected.image != image).any()
+    assert 0 < changed < len(folder)
+
+
+def test_shards_of_two_kinds_do_not_mix(
+    tiny_data: Path, tiny_shards: Path, tiny_tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    out = tmp_path / "shards"
+    shutil.copytree(tiny_shards, out)
+    with pytest.raises(InputError) as caught:
+        tokenize(tiny_data, out, tiny_tokenizers, scenes_per_shard=5)
+    assert str(caught.value) == (
+        f"{out / 'manifest.json'}: shards here were made with scenes_per_shard 4, now it is 5; "
+        "choose another --out, or remove the folder"
+    )
+    before = tiny_tokenizers.images.digest
+    weight = next(tiny_tokenizers.images.parameters())
+    kept = weight.detach().clone()
+    try:
+        with torch.no_grad():
+            weight.view(-1)[0] += 1
+        with pytest.raises(InputError, match="shards here were made with images") as caught:
+            tokenize(tiny_data, out, tiny_tokenizers)
+        assert before in str(caught.value)
+        assert tiny_tokenizers.images.digest in str(caught.value)
+    finally:
+        with torch.no_grad():
+            weight.copy_(kept)
+    assert tiny_tokenizers.images.digest == before
+    assert tokenize(tiny_data, out, tiny_tokenizers) == 6
+
+
+def test_shards_hold_no_pixels(tiny_shards: Path) -> None:
+    arrays = load_file(tiny_shards / "shard_00000000.safetensors")
+    assert arrays["image"].dtype == np.uint16
+    assert arrays["image"].shape == (4, 16)
