@@ -123,8 +123,8 @@ OUT = ("--out", "out/new")
             "num_scenes: -1 is not allowed; give a whole number of at least 1",
         ),
         (("data", "clevr", "--num-scenes", "1", "--out", "file"), "file: is a file; choose a folder for --out"),
-        (("data", "kitti", *OUT), "data set: 'kitti' is unknown; choose clevr"),
-        (("data", "clever", *OUT), "data set: 'clever' is unknown; choose clevr (did you mean clevr?)"),
+        (("data", "kitti", *OUT), "data set: 'kitti' is unknown; choose clevr or shapes"),
+        (("data", "clever", *OUT), "data set: 'clever' is unknown; choose clevr or shapes (did you mean clevr?)"),
         (("data",), "data set: is missing; it comes first, as in `trilingua data clevr`"),
         (("tokenize", "none", *OUT), "none: no such folder; check the path"),
         (

@@ -48,12 +48,12 @@ def read_mesh(path: str | Path) -> Mesh:
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise InputError(f"{path}: cannot be read as a mesh; expected one of {', '.join(ENDINGS)}")
-    return parse_mesh(path.read_bytes(), ending, where=str(path), resolver=trimesh.resolvers.FilePathResolver(path))
+    return parse_mesh(
+        path.read_bytes(), ending, where=str(path), resolver=trimesh.resolvers.FilePathResolver(str(path))
+    )
 
 
-def parse_mesh(
-    content: bytes, ending: str, *, where: str, resolver: trimesh.resolvers.Resolver | None = None
-) -> Mesh:
+def parse_mesh(content: bytes, ending: str, *, where: str, resolver: trimesh.resolvers.Resolver | None = None) -> Mesh:
     """Return the mesh that the bytes of a file hold, as `read_mesh` does.
 
     Args:
@@ -123,7 +123,9 @@ def save_mesh(mesh: Mesh, path: str | Path) -> None:
             )
         else:
             written.visual = trimesh.visual.TextureVisuals(
-                material=PBRMaterial(baseColorFactor=[*linear_from_srgb(np.array(GRAY, np.uint8)), 1.0], metallicFactor=0.0)
+                material=PBRMaterial(
+                    baseColorFactor=[*linear_from_srgb(np.array(GRAY, np.uint8)), 1.0], metallicFactor=0.0
+                )
             )
     write_bytes(path, trimesh.Scene(written).export(file_type="glb", include_normals=False))
 
@@ -158,7 +160,7 @@ def _colored(geometry: trimesh.Trimesh, *, linear: bool) -> Mesh:
     """Return one mesh of a file with its colours as sRGB bytes; `linear` says how the file writes plain ones."""
     vertices = np.array(geometry.vertices, dtype=np.float64)
     faces = np.array(geometry.faces, dtype=np.int64)
-    visual = geometry.visual
+    visual: Any = geometry.visual
     if not isinstance(visual, trimesh.visual.TextureVisuals):
         if visual.kind == "vertex":
             colors = np.array(visual.vertex_colors, np.uint8)[:, :3]

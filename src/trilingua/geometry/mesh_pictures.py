@@ -23,6 +23,8 @@ CAMERA_DISTANCE = 4.0
 FOCAL_PER_WIDTH = 1.15
 """Focal length over the picture's side: at CAMERA_DISTANCE a normalised object of any shape is whole in the picture."""
 
+_ELEVATIONS_DEGREES = (28.0, -18.0)
+
 _SKY, _GROUND = 0.42, 0.22
 _LAMPS = (((0.45, -0.65, 0.75), 0.58), ((-0.8, 0.3, 0.35), 0.16))
 """Direction to each lamp and what it sends; the first two of a place's axes turn with the camera."""
@@ -56,6 +58,33 @@ def camera_around(
         level * np.cos(azimuth_radians), level * np.sin(azimuth_radians), distance * np.sin(elevation_radians)
     )  # fmt: skip
     return look_at([float(value) for value in position], focal_length=FOCAL_PER_WIDTH * size, width=size, height=size)
+
+
+def fixed_cameras(size: int) -> list[Camera]:
+    """Return the six cameras that every object is seen from: every 60 degrees, by turns from above and below.
+
+    Args:
+        size: side of the square pictures, in pixels.
+    """
+    return [
+        camera_around(np.radians(60 * turn - 60), np.radians(_ELEVATIONS_DEGREES[turn % 2]), size=size)
+        for turn in range(6)
+    ]
+
+
+def sample_cameras(generator: np.random.Generator, num_views: int, size: int) -> list[Camera]:
+    """Return cameras drawn evenly over the sphere between 40 degrees below and 70 above, at distances 4 to 5.
+
+    Args:
+        generator: the only source of randomness.
+        num_views: how many.
+        size: side of the square pictures, in pixels.
+    """
+    azimuth = generator.uniform(0, 2 * np.pi, num_views)
+    elevation = np.arcsin(generator.uniform(np.sin(np.radians(-40)), np.sin(np.radians(70)), num_views))
+    distance = generator.uniform(CAMERA_DISTANCE, CAMERA_DISTANCE + 1, num_views)
+    places = zip(azimuth, elevation, distance, strict=True)
+    return [camera_around(float(a), float(e), size=size, distance=float(d)) for a, e, d in places]
 
 
 def camera_rays(
@@ -104,9 +133,7 @@ def render_mesh(queries: MeshQueries, camera: Camera, *, samples_per_side: int =
             light += sky
             light[seen] += _shade(sample.colors[seen], sample.normals[seen], camera) - sky
     image = bytes_from_unit(srgb_from_linear(light / samples_per_side**2))
-    return MeshPicture(
-        image=image.reshape(*size, 3), depth=depth.reshape(size), normals=hits.normals.reshape(*size, 3)
-    )
+    return MeshPicture(image=image.reshape(*size, 3), depth=depth.reshape(size), normals=hits.normals.reshape(*size, 3))
 
 
 def _shade(

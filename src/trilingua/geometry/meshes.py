@@ -68,16 +68,17 @@ class Mesh:
 
     @property
     def is_watertight(self) -> bool:
-        """Whether every edge is shared by exactly two triangles that run along it in opposite directions.
+        """Whether the surface has no border: triangles run along every edge as often one way as the other.
 
-        Corners at one place count as one corner, since files repeat them where colours or normals differ.
+        Then winding numbers are whole. Corners at one place count as one corner, since files repeat them where
+        colours or normals differ; solids that touch along an edge are allowed.
         """
         _, place = np.unique(self.vertices, axis=0, return_inverse=True)
         corners = place.reshape(-1)[self.faces]
         starts, ends = corners.reshape(-1), np.roll(corners, -1, axis=1).reshape(-1)
         count = len(self.vertices)
         forward, backward = np.sort(starts * count + ends), np.sort(ends * count + starts)
-        return bool((forward == backward).all() and (np.diff(forward) > 0).all())
+        return bool((forward == backward).all())
 
     def colors_at(
         self, faces: Int[np.ndarray, " point"], weights: Float[np.ndarray, "point 3"]

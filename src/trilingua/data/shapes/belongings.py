@@ -4,8 +4,13 @@ import math
 
 import numpy as np
 
-from trilingua.data.shapes.design import BRIGHT, Design, Dice, Family, article, bands, count, listed, paint
-from trilingua.data.shapes.solids import Part, ball, box, lathe, post, prism, ring, rod
+from trilingua.data.shapes.design import BRIGHT, SIDES, Design, Dice, Family, article, bands, count, listed, paint
+from trilingua.data.shapes.solids import Part, ball, box, hull, lathe, post, prism, ring, rod
+
+_FRUIT_PLACES = (
+    (-2.2, 0.1), (-1.2, 0.5), (-0.6, -0.25), (-1.6, -0.2), (0.4, 0.3), (2.0, 0.2), (3.0, -0.1), (1.2, -0.2)
+)  # fmt: skip
+"""Angles around and above the horizon, in radians, of the fruits of a round crown."""
 
 
 def mug(dice: Dice, color: str, form: str) -> Design:
@@ -72,7 +77,7 @@ def bottle(dice: Dice, color: str, form: str) -> Design:
         said.append(f"{article(label)} {'striped ' if checked else ''}label")
     return Design(
         parts=parts,
-        caption=f"a {'slim' if slim else 'stout'} {color} bottle with a {form} shoulder, {listed(said)}",
+        caption=f"a {'slim' if slim else 'stout'} {color} bottle with {listed([f'a {form} shoulder', *said])}",
         attributes={"build": "slim" if slim else "stout", "cap": cap},
     )
 
@@ -90,10 +95,10 @@ def house(dice: Dice, color: str, form: str) -> Design:
         outline = [(-y, height - 0.05), (y, height - 0.05), (y, height + 0.1), (0, height + rise), (-y, height + 0.1)]
         parts.append(paint(prism(outline, 0, -x, x), roof))
     elif form == "pyramid":
-        corners = [(sx * x, sy * y, z) for sx in (-1, 1) for sy in (-1, 1) for z in (height - 0.05, height + 0.1)]
+        corners = [(sx * x, sy * y, z) for sx in SIDES for sy in SIDES for z in (height - 0.05, height + 0.1)]
         ridge = max(width - depth, 0.4) / 2
-        top = [(-ridge, 0, height + rise), (ridge, 0, height + rise)]
-        parts.append(paint(type(parts[0].solid).hull_points(np.array(corners + top)), roof))
+        corners += [(-ridge, 0.0, height + rise), (ridge, 0.0, height + rise)]
+        parts.append(paint(hull(corners), roof))
     else:
         slab = box((2 * x, 2 * y, 0.35), (0, 0, height + 0.12))
         parts.append(paint(slab - box((2 * x - 0.5, 2 * y - 0.5, 0.3), (0, 0, height + 0.3)), roof))
@@ -111,15 +116,15 @@ def house(dice: Dice, color: str, form: str) -> Design:
                 continue
             z = 1.55 + level * height * 0.5
             parts.append(paint(box((1.2, 0.12, 1.2), (spot * width * 0.28, front, z)), frame))
-            for part in (-1, 1):
+            for part in SIDES:
                 parts.append(paint(box((0.46, 0.2, 0.98), (spot * width * 0.28 + part * 0.27, front, z)), pane))
             windows += 1
     said = [f"{article(f'{roof} {form}')} roof", f"{article(door)} door " + {-1: "on the left", 0: "in the middle",
             1: "on the right"}[side], count(windows, "window")]  # fmt: skip
     if dice.chance(0.6):
         spot = dice.pick((-1, 1))
-        top = height + (rise * 0.95 if form != "flat" else 1.0)
-        parts.append(paint(box((0.7, 0.7, top - height + 0.6), (spot * width * 0.26, 0.4, (top + height - 0.1) / 2)),
+        above = rise * 0.95 if form != "flat" else 1.0
+        parts.append(paint(box((0.7, 0.7, above + 0.6), (spot * width * 0.26, 0.4, height + (above - 0.1) / 2)),
                            "gray" if roof != "gray" else "brown"))  # fmt: skip
         said.append(f"a chimney on the {'left' if spot < 0 else 'right'}")
     return Design(
@@ -141,12 +146,18 @@ def tree(dice: Dice, color: str, form: str) -> Design:
     spots: list[tuple[float, float, float]] = []
     if form == "round":
         parts.append(paint(ball(size, (0, 0, trunk + size * 0.8), stretch=(1, 1, 0.95)), color))
-        spots = [(size * math.cos(a) * math.cos(e), size * math.sin(a) * math.cos(e), trunk + size * 0.8 + size * 0.95 * math.sin(e))
-                 for a, e in ((-2.2, 0.1), (-1.2, 0.5), (-0.6, -0.25), (-1.6, -0.2), (0.4, 0.3), (2.0, 0.2), (3.0, -0.1), (1.2, -0.2))]  # fmt: skip
+        middle = trunk + size * 0.8
+        for turn, rise in _FRUIT_PLACES:
+            level = size * math.cos(rise)
+            spots.append((level * math.cos(turn), level * math.sin(turn), middle + size * 0.95 * math.sin(rise)))
     elif form == "cloud":
         for number in range(5):
             angle = number * 2 * math.pi / 5 + 0.3
-            spot = (0.5 * size * math.cos(angle), 0.5 * size * math.sin(angle), trunk + size * (0.55 + 0.12 * (number % 2)))
+            spot = (
+                0.5 * size * math.cos(angle),
+                0.5 * size * math.sin(angle),
+                trunk + size * (0.55 + 0.12 * (number % 2)),
+            )
             parts.append(paint(ball(size * 0.62, spot), color))
         parts.append(paint(ball(size * 0.7, (0, 0, trunk + size * 1.1)), color))
     else:
@@ -185,7 +196,7 @@ def snowman(dice: Dice, color: str, form: str) -> Design:
     parts.append(paint(ring(head * 0.72, head * 0.24, (0, 0, neck), 2), color))
     parts.append(paint(box((0.13, 0.07, 0.34), (head * 0.5, -head * 0.88, neck - 0.15)).rotate((0, 0, 0)), color))
     parts.append(paint(rod((0, -head * 0.8, top), (0, -head * 1.9, top - 0.02), head * 0.2, 0.008), "orange"))
-    for x in (-1, 1):
+    for x in SIDES:
         parts.append(paint(ball(head * 0.13, (x * head * 0.36, -head * 0.86, top + head * 0.3)), "black"))
     buttons = dice.pick((2, 3))
     body_radius, body = radii[-2], heights[-2]
@@ -195,12 +206,12 @@ def snowman(dice: Dice, color: str, form: str) -> Design:
         parts.append(paint(ball(0.045, spot), "black"))
     arms = dice.chance(0.65)
     if arms:
-        for x in (-1, 1):
+        for x in SIDES:
             start = (x * body_radius * 0.8, 0, body + 0.08)
             end = (x * (body_radius + 0.45), -0.05, body + 0.34)
             parts.append(paint(rod(start, end, 0.03, 0.022), "brown"))
-            parts.append(paint(rod((x * (body_radius + 0.3), -0.035, body + 0.255), (x * (body_radius + 0.34), -0.04, body + 0.45),
-                                   0.02, 0.016), "brown"))  # fmt: skip
+            fork = (x * (body_radius + 0.3), -0.035, body + 0.255)
+            parts.append(paint(rod(fork, (x * (body_radius + 0.34), -0.04, body + 0.45), 0.02, 0.016), "brown"))
     said = [f"{article(color)} scarf", count(buttons, "button")]
     if arms:
         said.append("two stick arms")
@@ -228,8 +239,8 @@ def mushroom(dice: Dice, color: str, form: str) -> Design:
     height, stem = dice.between(0.07, 0.11), dice.between(0.013, 0.022)
     thick = stem > 0.0175
     radius = dice.between(0.05, 0.062)
-    parts = [paint(lathe([(0, 0), (stem * 1.5, 0), (stem * 1.35, height * 0.2), (stem, height * 0.55), (stem, height + 0.01),
-                          (0, height + 0.01)]), "beige")]  # fmt: skip
+    foot = [(0, 0), (stem * 1.5, 0), (stem * 1.35, height * 0.2), (stem, height * 0.55)]
+    parts = [paint(lathe([*foot, (stem, height + 0.01), (0, height + 0.01)]), "beige")]
     angles = np.linspace(0.12, math.pi / 2, 14)
     rise = {"domed": 0.85, "pointed": 1.35, "flat": 0.4}[form] * radius
     power = {"domed": 1.0, "pointed": 1.6, "flat": 0.7}[form]
@@ -260,7 +271,7 @@ def mushroom(dice: Dice, color: str, form: str) -> Design:
         said.append(f"a small one on its {'left' if side < 0 else 'right'}")
     return Design(
         parts=parts,
-        caption=f"{article(f'{color} mushroom')} with a {form} cap, {listed(said)}",
+        caption=f"{article(f'{color} mushroom')} with {listed([f'a {form} cap', *said])}",
         attributes={"dots": int(dots), "stem": "thick" if thick else "thin", "mushrooms": 1 + int(companion)},
     )
 
@@ -272,18 +283,27 @@ def robot(dice: Dice, color: str, form: str) -> Design:
     base = {"legs": 0.62, "wheels": 0.42, "tracks": 0.4}[form]
     parts: list[Part] = [paint(box((0.8, 0.5, body), (0, 0, base + body / 2)), color)]
     if form == "legs":
-        for x in (-1, 1):
+        for x in SIDES:
             parts.append(paint(post(0.1, 0.05, base + 0.02, at=(x * 0.22, 0)), "gray"))
             parts.append(paint(box((0.28, 0.5, 0.14), (x * 0.22, -0.08, 0.07)), second))
     elif form == "wheels":
-        for x in (-1, 1):
-            for y in (-1, 1):
+        for x in SIDES:
+            for y in SIDES:
                 parts.append(paint(rod((x * 0.28, y * 0.2, 0.24), (x * 0.5, y * 0.2, 0.24), 0.24), "black"))
                 parts.append(paint(rod((x * 0.28, y * 0.2, 0.24), (x * 0.53, y * 0.2, 0.24), 0.12), second))
         parts.append(paint(box((0.66, 0.4, 0.3), (0, 0, 0.36)), "gray"))
     else:
-        for x in (-1, 1):
-            outline = [(-0.5, 0.13), (-0.38, 0.0), (0.38, 0.0), (0.5, 0.13), (0.5, 0.3), (0.38, 0.43), (-0.38, 0.43), (-0.5, 0.3)]
+        for x in SIDES:
+            outline = [
+                (-0.5, 0.13),
+                (-0.38, 0.0),
+                (0.38, 0.0),
+                (0.5, 0.13),
+                (0.5, 0.3),
+                (0.38, 0.43),
+                (-0.38, 0.43),
+                (-0.5, 0.3),
+            ]
             low, high = sorted((x * 0.28, x * 0.54))
             parts.append(paint(prism(outline, 0, low, high), "black"))
         parts.append(paint(box((0.6, 0.5, 0.3), (0, 0, 0.3)), second))
@@ -295,9 +315,13 @@ def robot(dice: Dice, color: str, form: str) -> Design:
     else:
         parts.append(paint(box((0.62, 0.46, 0.46), (0, 0, top + 0.36)), color))
     front = -0.3 if round_head else -0.23
-    for x in (-1, 1):
-        parts.append(paint(rod((x * 0.14, front + 0.12, top + 0.42), (x * 0.14, front - 0.03, top + 0.42), 0.085), "yellow"))
-        parts.append(paint(rod((x * 0.14, front + 0.12, top + 0.42), (x * 0.14, front - 0.05, top + 0.42), 0.04), "black"))
+    for x in SIDES:
+        parts.append(
+            paint(rod((x * 0.14, front + 0.12, top + 0.42), (x * 0.14, front - 0.03, top + 0.42), 0.085), "yellow")
+        )
+        parts.append(
+            paint(rod((x * 0.14, front + 0.12, top + 0.42), (x * 0.14, front - 0.05, top + 0.42), 0.04), "black")
+        )
     parts.append(paint(box((0.26, 0.06, 0.05), (0, front + (0.03 if round_head else 0), top + 0.22)), "black"))
     antennas = dice.pick((1, 2))
     for number in range(antennas):
@@ -305,7 +329,7 @@ def robot(dice: Dice, color: str, form: str) -> Design:
         parts.append(paint(rod((x * 0.7, 0, top + 0.5), (x, 0, top + 0.82), 0.022), "gray"))
         parts.append(paint(ball(0.06, (x, 0, top + 0.85)), second))
     raised = dice.chance(0.5)
-    for x in (-1, 1):
+    for x in SIDES:
         end = (x * 0.72, -0.1, top + 0.12) if raised else (x * 0.62, -0.06, base + 0.1)
         parts.append(paint(rod((x * 0.36, 0, top - 0.2), end, 0.08), "gray"))
         parts.append(paint(ball(0.13, end), second))
@@ -319,19 +343,26 @@ def robot(dice: Dice, color: str, form: str) -> Design:
         parts=parts,
         caption=f"{article(f'{color} and {second} robot')} with {head} head, {count(antennas, 'antenna')}, {below} and "
         f"{'raised' if raised else 'hanging'} arms",
-        attributes={"second": second, "antennas": antennas, "head": head[2:], "arms": "raised" if raised else "hanging"},
+        attributes={
+            "second": second,
+            "antennas": antennas,
+            "head": head[2:],
+            "arms": "raised" if raised else "hanging",
+        },
     )
 
 
+_BOTTLES = ("green", "brown", "blue", "red", "purple", "white")
+_WALLS = ("white", "beige", "yellow", "pink", "blue", "green", "red")
+_CROWNS = ("green", "orange", "red", "yellow", "pink")
+_CAPS = ("red", "brown", "orange", "purple", "yellow", "white")
+
 BELONGINGS = (
     Family(name="mug", colors=(*BRIGHT, "white", "black"), forms=("straight", "tapered", "round"), design=mug),
-    Family(name="bottle", colors=("green", "brown", "blue", "red", "purple", "white"), forms=("sloping", "round", "square"),
-           design=bottle),
-    Family(name="house", colors=("white", "beige", "yellow", "pink", "blue", "green", "red"),
-           forms=("gable", "pyramid", "flat"), design=house),
-    Family(name="tree", colors=("green", "orange", "red", "yellow", "pink"), forms=("round", "cloud", "fir"), design=tree),
+    Family(name="bottle", colors=_BOTTLES, forms=("sloping", "round", "square"), design=bottle),
+    Family(name="house", colors=_WALLS, forms=("gable", "pyramid", "flat"), design=house),
+    Family(name="tree", colors=_CROWNS, forms=("round", "cloud", "fir"), design=tree),
     Family(name="snowman", colors=BRIGHT, forms=("two", "three"), design=snowman),
-    Family(name="mushroom", colors=("red", "brown", "orange", "purple", "yellow", "white"),
-           forms=("domed", "pointed", "flat"), design=mushroom),
+    Family(name="mushroom", colors=_CAPS, forms=("domed", "pointed", "flat"), design=mushroom),
     Family(name="robot", colors=(*BRIGHT, "white", "gray"), forms=("legs", "wheels", "tracks"), design=robot),
-)  # fmt: skip
+)

@@ -36,6 +36,9 @@ BRIGHT = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
+SIDES = (-1.0, 1.0)
+"""Left and right, or front and back."""
+
 _WOODS = ("brown", "beige")
 
 T = TypeVar("T")

@@ -4,6 +4,7 @@ import math
 
 from trilingua.data.shapes.design import (
     BRIGHT,
+    SIDES,
     Design,
     Dice,
     Family,
@@ -53,7 +54,7 @@ def chair(dice: Dice, color: str, form: str) -> Design:
         solid = box((width, wall, back + 0.02), (0, y, base + back / 2 - 0.01))
         parts.append(built_of(solid, color, material, 0, 0.08))
     elif form == "slatted":
-        for x in (-1, 1):
+        for x in SIDES:
             parts.append(paint(box((wall, wall, back), (x * (width - wall) / 2, y, base + back / 2 - 0.001)), color))
         slats = 3 if tall else 2
         for number in range(slats):
@@ -62,7 +63,7 @@ def chair(dice: Dice, color: str, form: str) -> Design:
     else:
         radius = width / 2
         parts.append(paint(ball(1, (0, y, base + back * 0.55), stretch=(radius, wall * 0.8, back * 0.5)), color))
-        for x in (-1, 1):
+        for x in SIDES:
             parts.append(paint(rod((x * radius * 0.6, y, base - 0.02), (x * radius * 0.6, y, base + back / 2), 0.02),
                                color))  # fmt: skip
     said = [legs, f"a {'tall' if tall else 'low'} {form} back"]
@@ -70,7 +71,7 @@ def chair(dice: Dice, color: str, form: str) -> Design:
     if dice.chance(0.35):
         said.append("two armrests")
         facts["armrests"] = 2
-        for x in (-1, 1):
+        for x in SIDES:
             place = x * (width / 2 + 0.005)
             parts.append(paint(box((0.05, depth, 0.035), (place, 0, base + 0.2)), color))
             parts.append(paint(box((0.035, 0.035, 0.22), (place, -depth / 2 + 0.05, base + 0.09)), color))
@@ -143,7 +144,7 @@ def table(dice: Dice, color: str, form: str) -> Design:
     facts: dict[str, str | int] = {"material": material, "height": "low" if low else "high"}
     if not pedestal and dice.chance(0.35):
         parts.append(paint(box((width * 0.68, depth * 0.66, 0.03), (0, 0, height * 0.3)), color))
-        for x in (-1, 1):
+        for x in SIDES:
             parts.append(paint(box((0.03, depth * 0.9, 0.03), (x * width * 0.33, 0, height * 0.3)), color))
         said.append("a board between the legs")
     if dice.chance(0.4):
@@ -154,7 +155,9 @@ def table(dice: Dice, color: str, form: str) -> Design:
         said.append(f"{article(vase)} vase on the top")
         facts["vase"] = vase
     size = "low" if low else "high"
-    return Design(parts=parts, caption=f"a {size} {form} {color} {material} table with {listed(said)}", attributes=facts)
+    return Design(
+        parts=parts, caption=f"a {size} {form} {color} {material} table with {listed(said)}", attributes=facts
+    )
 
 
 def bench(dice: Dice, color: str, form: str) -> Design:
@@ -169,12 +172,12 @@ def bench(dice: Dice, color: str, form: str) -> Design:
         parts.append(paint(box((width, step * (0.76 if slats > 1 else 1), 0.045), (0, y, height)), color))
     stone = dice.chance(0.45)
     leg_color = "gray" if stone else "black"
-    for x in (-1, 1):
+    for x in SIDES:
         place = x * width * 0.38
         if stone:
             parts.append(paint(box((0.12, depth * 0.9, height), (place, 0, height / 2)), leg_color))
         else:
-            for y in (-1, 1):
+            for y in SIDES:
                 parts.append(paint(box((0.05, 0.05, height), (place, y * depth * 0.38, height / 2)), leg_color))
             parts.append(paint(box((0.05, depth * 0.9, 0.04), (place, 0, height - 0.03)), leg_color))
     said = [f"{'one' if slats == 1 else count(slats, 'slat').split()[0]} {'board' if slats == 1 else 'slats'} as seat",
@@ -184,7 +187,7 @@ def bench(dice: Dice, color: str, form: str) -> Design:
             size = 0.1 if slats > 1 else 0.26
             z = height + 0.17 + number * 0.17 + (0.08 if slats == 1 else 0)
             parts.append(paint(box((width, 0.035, size), (0, depth / 2 - 0.01, z)), color))
-        for x in (-1, 1):
+        for x in SIDES:
             parts.append(paint(box((0.05, 0.04, 0.46), (x * width * 0.38, depth / 2 + 0.015, height + 0.2)), leg_color))
         said.append("a back")
     return Design(
@@ -202,8 +205,8 @@ def bed(dice: Dice, color: str, form: str) -> Design:
     wood = dice.pick(("brown", "beige", "white", "black"))
     head = dice.between(0.6, 0.75)
     parts = [paint(box((width, length, 0.14), (0, 0, height)), wood)]
-    for x in (-1, 1):
-        for y in (-1, 1):
+    for x in SIDES:
+        for y in SIDES:
             parts.append(paint(box((0.09, 0.09, height), (x * (width / 2 - 0.05), y * (length / 2 - 0.05), height / 2)),
                                wood))  # fmt: skip
     mattress = height + 0.15
@@ -216,7 +219,7 @@ def bed(dice: Dice, color: str, form: str) -> Design:
     if form == "solid":
         parts.append(paint(box((width + 0.06, 0.07, height + head), (0, y, (height + head) / 2)), wood))
     elif form == "slatted":
-        for x in (-1, 1):
+        for x in SIDES:
             parts.append(paint(box((0.08, 0.08, height + head), (x * width / 2, y, (height + head) / 2)), wood))
         parts.append(paint(box((width, 0.06, 0.09), (0, y, height + head - 0.06)), wood))
         for number in range(5):
@@ -232,7 +235,7 @@ def bed(dice: Dice, color: str, form: str) -> Design:
         solid = ball(1, (x, length / 2 - 0.28, mattress + 0.13), stretch=(0.3 if double else 0.32, 0.19, 0.09))
         parts.append(paint(solid, pillow))
     blanket = f"{article(color)}{f' and {second} checked' if checked else ''} blanket"
-    board = f"a {form} {wood} headboard"
+    board = f"{article(form)} {wood} headboard"
     return Design(
         parts=parts,
         caption=f"a {'double' if double else 'single'} bed with {blanket}, {count(pillows, f'{pillow} pillow')}"
@@ -248,7 +251,7 @@ def shelf(dice: Dice, color: str, form: str) -> Design:
     height, wall = rows * row, 0.035
     closed = dice.chance(0.6)
     parts = []
-    for x in (-1, 1):
+    for x in SIDES:
         parts.append(paint(box((wall, depth, height + wall), (x * (width - wall) / 2, 0, (height + wall) / 2)), color))
     for number in range(rows + 1):
         parts.append(paint(box((width, depth, wall), (0, 0, number * row + wall / 2)), color))
@@ -309,7 +312,14 @@ def lamp(dice: Dice, color: str, form: str) -> Design:
         outer = []
     if outer:
         (low, bottom), (high, top) = outer
-        profile = [(low - wall, bottom), (low, bottom), (high, top), (0, top), (0, top - wall), (high - wall, top - wall)]
+        profile = [
+            (low - wall, bottom),
+            (low, bottom),
+            (high, top),
+            (0, top),
+            (0, top - wall),
+            (high - wall, top - wall),
+        ]
         solid = lathe([(r, z + stand) for r, z in profile])
     else:
         solid = ball(radius * 0.85, (0, 0, stand + radius * 0.7))

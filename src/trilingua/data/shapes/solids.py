@@ -13,13 +13,13 @@ from typing import Literal
 import manifold3d
 import numpy as np
 from jaxtyping import Float
+from manifold3d import Manifold as Solid
 
 from trilingua.geometry.meshes import Mesh
 from trilingua.geometry.subdivision import split_along_plane
 
 Vector = tuple[float, float, float]
 Color = tuple[int, int, int]
-Solid = manifold3d.Manifold
 
 SEGMENTS = 48
 """Sides of what is round, all around."""
@@ -108,14 +108,19 @@ def prism(outline: Sequence[tuple[float, float]], axis: Literal[0, 1], low: floa
     return drawn.transform(np.array([[1.0, 0, 0, 0], [0, 0, -1, high], [0, 1, 0, 0]]))
 
 
+def hull(points: Sequence[Vector]) -> Solid:
+    """Return the smallest convex solid around points."""
+    return Solid.hull_points(np.asarray(points, np.float64))
+
+
 def unite(parts: Sequence[Part]) -> Mesh:
     """Return the union of parts as one closed mesh with colours of triangles; equal parts give equal bytes."""
     originals = [part.solid.as_original() for part in parts]
     owners = {original.original_id(): number for number, original in enumerate(originals)}
     result = Solid.batch_boolean(originals, manifold3d.OpType.Add).to_mesh()
     faces = np.asarray(result.tri_verts, np.int64)
-    runs = np.diff(np.asarray(result.run_index, np.int64)) // 3
-    owner = np.repeat([owners[int(one)] for one in result.run_original_id], runs)
+    run_ends = np.asarray(result.run_index, np.int64) // 3
+    owner = np.repeat([owners[int(one)] for one in result.run_original_id], run_ends[1:] - run_ends[:-1])
     corners = np.asarray(result.vert_properties, np.float64)[:, :3]
     # The order of the triangles follows ids that count up while the process lives; this order does not.
     order = np.lexsort((*faces.T, owner))

@@ -48,9 +48,9 @@ class FurnitureLibrary:
             with zipfile.ZipFile(path) as archive:
                 values = parse_properties(archive.read(CATALOGUE))
         except (zipfile.BadZipFile, KeyError, OSError, EOFError) as error:
-            raise InputError(f"{path}: is no furniture library, or is truncated; expected a zip with {CATALOGUE}") from (
-                error
-            )
+            raise InputError(
+                f"{path}: is no furniture library, or is truncated; expected a zip with {CATALOGUE}"
+            ) from (error)
         numbers = sorted(int(key[6:]) for key in values if re.fullmatch(r"model#\d+", key))
         if not numbers:
             raise InputError(f"{path}: {CATALOGUE} names no models; expected keys such as model#1")
