@@ -4,16 +4,18 @@ Textures become colours of triangles, which are split first so that the picture 
 y up and turned to our z up; OBJ and PLY say nothing of their axes and are read as they are. Nothing is repaired.
 """
 
+import dataclasses
 import io
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import trimesh
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from trimesh.visual.material import PBRMaterial
 
@@ -32,7 +34,6 @@ TEXTURE_CELLS = 64
 MAX_FACES = 200_000
 """Triangles are not split to carry a texture beyond this number."""
 
-_OPAQUE = 128
 _PALETTE_SIDE = 4
 
 logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # what is wrong with a file is said in our one line
@@ -70,22 +71,20 @@ def parse_mesh(content: bytes, ending: str, *, where: str, resolver: trimesh.res
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            # Numbers as they are in the file: nothing is merged, reordered or dropped.
-            scene = trimesh.load_scene(
-                io.BytesIO(content), file_type=ending[1:], resolver=resolver, process=False, maintain_order=True
-            )
+            # `process` would merge corners, and with them what the file keeps apart.
+            scene = trimesh.load_scene(io.BytesIO(content), file_type=ending[1:], resolver=resolver, process=False)
             parts = list(_parts(scene, ending))
     except Exception as error:  # the parsers raise whatever a torn file leads them to
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(f"{where}: cannot be read as {ending[1:].upper()} ({reason}); it may be truncated") from error
-    mesh = _join(parts)
     try:
+        mesh = _join(parts)
         check_mesh(mesh)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     if ending == ".glb":
         mesh = mesh.replace(vertices=mesh.vertices @ Z_UP_FROM_Y_UP.T)
-    return _with_sharp_colors(mesh)
+    return mesh
 
 
 Z_UP_FROM_Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
@@ -141,38 +140,72 @@ def _palette_picture(palette: UInt8[np.ndarray, "color 3"]) -> tuple[Image.Image
     return Image.fromarray(pixels), np.stack([(column + 0.5) / columns, 1 - (row + 0.5) / rows], axis=1)
 
 
-def _parts(scene: trimesh.Scene, ending: str) -> Iterator[Mesh]:
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """One mesh of a file in its place, and what its triangles look like."""
+
+    vertices: Float[np.ndarray, "vertex 3"]
+    faces: Int[np.ndarray, "face 3"]
+    picture: UInt8[np.ndarray, "height width 4"] | None = None
+    looks: Float[np.ndarray, "face 3 channel"]
+    """At each triangle's corners: texture coordinates if there is a picture, else an sRGB colour in [0, 1]."""
+    factor: Float[np.ndarray, "3"]
+    """What the colour is multiplied with."""
+
+    def colors(
+        self, faces: Int[np.ndarray, " point"], weights: Float[np.ndarray, "point 3"]
+    ) -> Float[np.ndarray, "point 4"]:
+        """Return colour and opacity in [0, 1] at places on the part."""
+        looks = np.einsum("pc,pcd->pd", weights, self.looks[faces])
+        if self.picture is None:
+            return np.pad(looks, ((0, 0), (0, 1)), constant_values=1.0)
+        return _look_up(self.picture, looks) / 255 * (*self.factor, 1.0)
+
+    def varies(self) -> Bool[np.ndarray, " face"]:
+        """Return which triangles look at more than one colour of the picture, which is read at 15 places of each."""
+        if self.picture is None:
+            return np.zeros(len(self.faces), bool)
+        steps = np.array([(a, b, 4 - a - b) for a in range(5) for b in range(5 - a)]) / 4
+        places = np.einsum("sc,fcd->fsd", steps, self.looks).reshape(-1, 2)
+        colors = _look_up(self.picture, places).reshape(len(self.faces), len(steps), 4)
+        return (np.ptp(colors.astype(np.int16), axis=1) > 8).any(axis=1)
+
+
+def _parts(scene: trimesh.Scene, ending: str) -> Iterator[_Part]:
     """Yield each mesh of a scene in its place."""
     for node in scene.graph.nodes_geometry:
         transform, name = scene.graph[node]
         geometry = scene.geometry[name]
         if not isinstance(geometry, trimesh.Trimesh) or not len(geometry.faces):
             continue
-        mesh = _colored(geometry, linear=ending == ".glb")
-        turned = np.linalg.det(transform[:3, :3]) < 0
-        yield mesh.replace(
-            vertices=mesh.vertices @ transform[:3, :3].T + transform[:3, 3],
-            faces=mesh.faces[:, ::-1] if turned else mesh.faces,
-        )
+        part = _part(geometry, linear=ending == ".glb")
+        vertices = part.vertices @ transform[:3, :3].T + transform[:3, 3]
+        if np.linalg.det(transform[:3, :3]) < 0:
+            part = dataclasses.replace(part, faces=part.faces[:, ::-1], looks=part.looks[:, ::-1])
+        yield dataclasses.replace(part, vertices=vertices)
 
 
-def _colored(geometry: trimesh.Trimesh, *, linear: bool) -> Mesh:
-    """Return one mesh of a file with its colours as sRGB bytes; `linear` says how the file writes plain ones."""
+def _part(geometry: trimesh.Trimesh, *, linear: bool) -> _Part:
+    """Return one mesh of a file; `linear` says how the file writes colours that are not in a picture."""
     vertices = np.array(geometry.vertices, dtype=np.float64)
     faces = np.array(geometry.faces, dtype=np.int64)
     visual: Any = geometry.visual
+    white, size = np.ones(3), (len(faces), 3, 3)
     if not isinstance(visual, trimesh.visual.TextureVisuals):
         if visual.kind == "vertex":
-            colors = np.array(visual.vertex_colors, np.uint8)[:, :3]
-            colors = bytes_from_unit(srgb_from_linear(colors / 255)) if linear else colors
-            return Mesh(vertices=vertices, faces=faces, vertex_colors=colors)
-        plain = np.array(visual.face_colors)[:, :3] if visual.kind == "face" else np.tile(GRAY, (len(faces), 1))
-        return Mesh(vertices=vertices, faces=faces, face_colors=plain.astype(np.uint8))
+            looks = np.array(visual.vertex_colors)[faces, :3] / 255
+        elif visual.kind == "face":
+            looks = np.broadcast_to(np.array(visual.face_colors)[:, None, :3] / 255, size)
+        else:
+            return _Part(
+                vertices=vertices, faces=faces, looks=np.broadcast_to(np.array(GRAY) / 255, size), factor=white
+            )
+        return _Part(vertices=vertices, faces=faces, looks=srgb_from_linear(looks) if linear else looks, factor=white)
     picture, factor = _material(visual.material, linear=linear)
     if picture is None or visual.uv is None or len(visual.uv) != len(vertices) or not np.isfinite(visual.uv).all():
-        color = bytes_from_unit(factor)
-        return Mesh(vertices=vertices, faces=faces, face_colors=np.tile(color, (len(faces), 1)))
-    return _baked(np.concatenate([vertices, visual.uv], axis=1), faces, picture, factor)
+        return _Part(vertices=vertices, faces=faces, looks=np.broadcast_to(factor, size), factor=white)
+    looks = np.array(visual.uv, np.float64)[faces]
+    return _Part(vertices=vertices, faces=faces, picture=picture, looks=looks, factor=factor)
 
 
 def _material(material: Any, *, linear: bool) -> tuple[UInt8[np.ndarray, "height width 4"] | None, np.ndarray]:
@@ -190,37 +223,6 @@ def _material(material: Any, *, linear: bool) -> tuple[UInt8[np.ndarray, "height
     return np.asarray(picture.convert("RGBA")), color if linear else np.ones(3)
 
 
-def _baked(
-    corners: Float[np.ndarray, "vertex 5"],
-    faces: np.ndarray,
-    picture: UInt8[np.ndarray, "height width 4"],
-    factor: Float[np.ndarray, "3"],
-) -> Mesh:
-    """Return a mesh whose triangles are small and have the colour of the texture at their middles.
-
-    Triangles whose texture is of one colour stay whole; those where it is transparent are left out.
-    """
-    among = _varies(corners, faces, picture)
-    used = corners[np.unique(faces), :3]
-    longest = float(np.ptp(used, axis=0).max()) / TEXTURE_CELLS
-    if longest > 0 and np.isfinite(used).all():
-        corners, faces, _ = split_long_edges(corners, faces, longest, among=among, max_faces=MAX_FACES)
-    colors = _look_up(picture, corners[faces, 3:].mean(axis=1))
-    seen = colors[:, 3] >= _OPAQUE
-    if not seen.any():  # a texture that is transparent everywhere holds its colours for another use
-        seen[:] = True
-    tinted = bytes_from_unit(colors[seen, :3] / 255 * factor)
-    return Mesh(vertices=corners[:, :3].copy(), faces=faces[seen], face_colors=tinted)
-
-
-def _varies(corners: np.ndarray, faces: np.ndarray, picture: np.ndarray) -> Bool[np.ndarray, " face"]:
-    """Return which triangles look at more than one colour: at 15 places of each the texture is read."""
-    steps = np.array([(a, b, 4 - a - b) for a in range(5) for b in range(5 - a)]) / 4
-    colors = _look_up(picture, np.einsum("sc,fcd->fsd", steps, corners[faces, 3:]).reshape(-1, 2))
-    spread = np.ptp(colors.reshape(len(faces), len(steps), 4).astype(np.int16), axis=1)
-    return (spread > 8).any(axis=1)
-
-
 def _look_up(picture: np.ndarray, places: Float[np.ndarray, "point 2"]) -> UInt8[np.ndarray, "point 4"]:
     """Return the pixels at texture coordinates, which repeat beyond [0, 1]; v counts from the bottom."""
     height, width = picture.shape[:2]
@@ -229,25 +231,55 @@ def _look_up(picture: np.ndarray, places: Float[np.ndarray, "point 2"]) -> UInt8
     return picture[row, column]
 
 
-def _join(parts: list[Mesh]) -> Mesh:
-    """Return all meshes as one; colours of corners are kept if all have them, else those of triangles."""
+def _join(parts: list[_Part]) -> Mesh:
+    """Return all parts as one mesh in which corners at one place are one corner.
+
+    Triangles on which a picture is more than one colour are split until they are small, also along edges that they
+    share with others, so that a closed surface stays closed. Where a picture is transparent there is no triangle.
+    """
     if not parts:
         return Mesh(vertices=np.zeros((0, 3)), faces=np.zeros((0, 3), np.int64))
     starts = np.cumsum([0, *(len(part.vertices) for part in parts[:-1])])
-    vertices = np.concatenate([part.vertices for part in parts])
     faces = np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=True)])
-    if all(part.vertex_colors is not None for part in parts):
-        return Mesh(vertices=vertices, faces=faces, vertex_colors=np.concatenate([p.vertex_colors for p in parts]))
-    thirds = np.full(3, 1 / 3)
-    colors = [part.colors_at(np.arange(len(part.faces)), np.tile(thirds, (len(part.faces), 1))) for part in parts]
-    return Mesh(vertices=vertices, faces=faces, face_colors=np.concatenate(colors))
+    vertices = np.concatenate([part.vertices for part in parts])
+    bare = Mesh(vertices=vertices, faces=faces)
+    check_mesh(bare)
+    vertices, place = np.unique(vertices, axis=0, return_inverse=True)
+    faces = place.reshape(-1)[faces]
+    looks = [part.looks for part in parts if part.picture is None]
+    if (
+        len(looks) == len(parts)
+        and (colors := _colors_of_corners(np.concatenate(looks), faces, len(vertices))) is not None
+    ):
+        return Mesh(vertices=vertices, faces=faces, vertex_colors=colors)
+    owner = np.repeat(np.arange(len(parts)), [len(part.faces) for part in parts])
+    within = np.concatenate([np.arange(len(part.faces)) for part in parts])
+    longest = float(np.ptp(bare.bounds, axis=0).max()) / TEXTURE_CELLS
+    among = np.concatenate([part.varies() for part in parts])
+    split = split_long_edges(vertices, faces, longest, among=among, max_faces=MAX_FACES)
+    middles = split.corners[split.faces].mean(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weights = trimesh.triangles.points_to_barycentric(vertices[faces[split.parents]], middles)
+    # A triangle without area has no weights; it is not seen either.
+    whole = (np.abs(weights - 0.5) <= 0.5 + 1e-6).all(axis=1, keepdims=True)
+    weights = np.where(whole, weights, 1 / 3)
+    found = np.zeros((len(split.faces), 4))
+    for number, part in enumerate(parts):
+        own = owner[split.parents] == number
+        colors = part.colors(within[split.parents[own]], weights[own])
+        if not (colors[:, 3] >= 0.5).any():  # a picture that is transparent everywhere holds colours for another use
+            colors[:, 3] = 1.0
+        found[own] = colors
+    seen = found[:, 3] >= 0.5
+    return Mesh(vertices=split.corners, faces=split.faces[seen], face_colors=bytes_from_unit(found[seen, :3]))
 
 
-def _with_sharp_colors(mesh: Mesh) -> Mesh:
-    """Return the mesh with colours of triangles where each triangle's corners have one colour."""
-    if mesh.vertex_colors is None:
-        return mesh
-    corners = mesh.vertex_colors[mesh.faces]
-    if (corners == corners[:, :1]).all():
-        return mesh.replace(vertex_colors=None, face_colors=corners[:, 0])
-    return mesh
+def _colors_of_corners(
+    looks: Float[np.ndarray, "face 3 3"], faces: Int[np.ndarray, "face 3"], num_vertices: int
+) -> UInt8[np.ndarray, "vertex 3"] | None:
+    """Return a colour for each corner if triangles that meet agree on it and some triangle needs more than one."""
+    if (looks == looks[:, :1]).all():
+        return None
+    colors = np.zeros((num_vertices, 3))
+    colors[faces] = looks
+    return bytes_from_unit(colors) if (colors[faces] == looks).all() else None

@@ -20,7 +20,7 @@ BACKGROUND = (238, 238, 240)
 CAMERA_DISTANCE = 4.0
 """From a normalised object's middle to the camera of a view."""
 
-FOCAL_PER_WIDTH = 1.15
+FOCAL_PER_WIDTH = 1.1
 """Focal length over the picture's side: at CAMERA_DISTANCE a normalised object of any shape is whole in the picture."""
 
 _ELEVATIONS_DEGREES = (28.0, -18.0)

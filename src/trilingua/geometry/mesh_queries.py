@@ -2,7 +2,8 @@
 
 Inside is where the generalized winding number is above one half, which needs no closed mesh: holes, doubled walls
 and crossing parts move the border a little instead of turning space inside out. Answered by warp's bounding volume
-hierarchy on CPU or CUDA, in float32. Equal queries give equal bytes on one device.
+hierarchy on CPU or CUDA, in float32. Equal queries give equal bytes on one device. The nearest place is not looked
+for on slivers, whose neighbours are as near.
 
 Source: Barill et al. 2018, "Fast Winding Numbers for Soups and Clouds".
 """

@@ -18,7 +18,7 @@ Differs: TRELLIS and Kyvo keep what an image network sees at each cell, which ne
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Float, Float32, Int, Integer, UInt8
 
 from trilingua.core.errors import ConfigError
 from trilingua.geometry.mesh_queries import MeshQueries
@@ -86,7 +86,7 @@ def voxelize(queries: MeshQueries, resolution: int = 64) -> Voxels:
     return Voxels(coords.astype(np.uint8), features.astype(np.float32), resolution)
 
 
-def _middles(coords: Int[np.ndarray, "point 3"], resolution: int) -> Float[np.ndarray, "point 3"]:
+def _middles(coords: Integer[np.ndarray, "point 3"], resolution: int) -> Float[np.ndarray, "point 3"]:
     return (coords.astype(np.float64) + 0.5) * (2 / resolution) - 1
 
 

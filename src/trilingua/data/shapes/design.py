@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from trilingua.data.shapes.solids import Color, Part, Pattern, Solid
+from trilingua.data.shapes.solids import Color, Length, Part, Pattern, Solid
 
 COLORS = MappingProxyType(
     {
@@ -58,7 +58,7 @@ class Dice:
         """Return one of the options that is not taken."""
         return self.pick([option for option in options if option not in taken])
 
-    def between(self, low: float, high: float) -> float:
+    def between(self, low: Length, high: Length) -> float:
         """Return a number from `low` to `high`."""
         return float(self._generator.uniform(low, high))
 
@@ -94,7 +94,7 @@ def paint(solid: Solid, word: str, *, bands: Pattern | None = None) -> Part:
     return Part(solid=solid, color=COLORS[word], pattern=bands)
 
 
-def bands(word: str, axis: int, width: float, second_axis: int | None = None) -> Pattern:
+def bands(word: str, axis: int, width: Length, second_axis: int | None = None) -> Pattern:
     """Return a pattern whose second colour is a colour word."""
     return Pattern(axis=axis, width=width, color=COLORS[word], second_axis=second_axis)  # type: ignore[arg-type]
 
@@ -110,7 +110,7 @@ def stuff(dice: Dice, color: str) -> str:
     return "wooden" if color in _WOODS else dice.pick(("painted", "plastic"))
 
 
-def built_of(solid: Solid, color: str, material: str, axis: int, width: float) -> Part:
+def built_of(solid: Solid, color: str, material: str, axis: int, width: Length) -> Part:
     """Return a part of a material: wood shows boards of two shades across an axis."""
     if material != "wooden":
         return paint(solid, color)

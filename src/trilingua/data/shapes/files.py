@@ -129,7 +129,7 @@ class ShapeArrays:
             InputError: no such file, torn, or of another kind.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; check the path") from None

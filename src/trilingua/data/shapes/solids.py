@@ -18,7 +18,10 @@ from manifold3d import Manifold as Solid
 from trilingua.geometry.meshes import Mesh
 from trilingua.geometry.subdivision import split_along_plane
 
-Vector = tuple[float, float, float]
+Length = float | int
+"""In metres."""
+Vector = tuple[Length, Length, Length]
+Place = tuple[Length, Length]
 Color = tuple[int, int, int]
 
 SEGMENTS = 48
@@ -54,12 +57,12 @@ def box(size: Vector, center: Vector) -> Solid:
     return Solid.cube(size, True).translate(center)
 
 
-def post(radius: float, low: float, high: float, *, at: tuple[float, float] = (0.0, 0.0), top: float = -1.0) -> Solid:
+def post(radius: Length, low: Length, high: Length, *, at: Place = (0.0, 0.0), top: Length = -1.0) -> Solid:
     """Return an upright round post from height `low` to `high`; `top` is its radius there, if it differs."""
     return Solid.cylinder(high - low, radius, top, SEGMENTS).translate((*at, low))
 
 
-def rod(start: Vector, end: Vector, radius: float, end_radius: float | None = None) -> Solid:
+def rod(start: Vector, end: Vector, radius: Length, end_radius: Length | None = None) -> Solid:
     """Return a round rod between two points, which may taper."""
     begin, reach = np.asarray(start), np.asarray(end) - np.asarray(start)
     length = float(np.linalg.norm(reach))
@@ -69,12 +72,12 @@ def rod(start: Vector, end: Vector, radius: float, end_radius: float | None = No
     return upright.rotate((0.0, tilt, turn)).translate(tuple(begin))
 
 
-def ball(radius: float, center: Vector, *, stretch: Vector = (1.0, 1.0, 1.0)) -> Solid:
+def ball(radius: Length, center: Vector, *, stretch: Vector = (1.0, 1.0, 1.0)) -> Solid:
     """Return a sphere, or an ellipsoid of radius times `stretch` along each axis."""
     return Solid.sphere(radius, SEGMENTS).scale(stretch).translate(center)
 
 
-def lathe(profile: Sequence[tuple[float, float]]) -> Solid:
+def lathe(profile: Sequence[Place]) -> Solid:
     """Return what turning a closed outline of (radius, height) around the z axis sweeps.
 
     Args:
@@ -83,7 +86,7 @@ def lathe(profile: Sequence[tuple[float, float]]) -> Solid:
     return Solid.revolve(manifold3d.CrossSection([np.asarray(profile, np.float64)]), SEGMENTS)
 
 
-def ring(radius: float, thickness: float, center: Vector, axis: Literal[0, 1, 2]) -> Solid:
+def ring(radius: Length, thickness: Length, center: Vector, axis: Literal[0, 1, 2]) -> Solid:
     """Return a torus of a middle radius and a tube's radius, around one axis."""
     angles = np.arange(24) * (2 * np.pi / 24)
     outline = np.stack([radius + thickness * np.cos(angles), thickness * np.sin(angles)], axis=1)
@@ -92,7 +95,7 @@ def ring(radius: float, thickness: float, center: Vector, axis: Literal[0, 1, 2]
     return turned.rotate(turn).translate(center)
 
 
-def prism(outline: Sequence[tuple[float, float]], axis: Literal[0, 1], low: float, high: float) -> Solid:
+def prism(outline: Sequence[Place], axis: Literal[0, 1], low: Length, high: Length) -> Solid:
     """Return an outline in the upright plane across `axis`, drawn out along it from `low` to `high`.
 
     Args:

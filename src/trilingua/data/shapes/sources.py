@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from trilingua.core.errors import InputError
 from trilingua.core.io import digest_file
@@ -32,6 +32,7 @@ class Shape:
     """More that the source knows, as JSON values."""
 
 
+@runtime_checkable
 class Source(Protocol):
     """A numbered list of shapes; picklable, so that every process can have it."""
 
