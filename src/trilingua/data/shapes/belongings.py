@@ -236,8 +236,8 @@ def snowman(dice: Dice, color: str, form: str) -> Design:
 
 def mushroom(dice: Dice, color: str, form: str) -> Design:
     """Return a mushroom; its form is the cap."""
-    height, stem = dice.between(0.07, 0.11), dice.between(0.013, 0.022)
-    thick = stem > 0.0175
+    height, thick = dice.between(0.07, 0.11), dice.chance(0.5)
+    stem = dice.between(0.016, 0.021) if thick else dice.between(0.007, 0.01)
     radius = dice.between(0.05, 0.062)
     foot = [(0, 0), (stem * 1.5, 0), (stem * 1.35, height * 0.2), (stem, height * 0.55)]
     parts = [paint(lathe([*foot, (stem, height + 0.01), (0, height + 0.01)]), "beige")]
