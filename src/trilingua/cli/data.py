@@ -1,7 +1,7 @@
 """The verb `trilingua data`: makes data directories. The work is in `trilingua.data`."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,9 +27,10 @@ def command(arguments: Sequence[str]) -> None:
     name, rest = (arguments[0], arguments[1:]) if arguments else ("", ())
     if name in ("-h", "--help"):
         print(_USAGE)
-    elif name in _DATA_SETS:
-        function = _DATA_SETS[name]
-        function(**parse(function, rest, f"trilingua data {name}"))
+    elif name == "clevr":
+        clevr(**parse(clevr, rest, "trilingua data clevr"))
+    elif name == "shapes":
+        shapes(**parse(shapes, rest, "trilingua data shapes"))
     elif not name or name.startswith("-"):
         raise ConfigError("data set: is missing; it comes first, as in `trilingua data clevr`")
     else:
@@ -156,7 +157,7 @@ def shapes(
     print(out / "manifest.json")
 
 
-_DATA_SETS: dict[str, Callable[..., None]] = {"clevr": clevr, "shapes": shapes}
+_DATA_SETS = ("clevr", "shapes")
 
 _MOST_REASONS = 10
 
