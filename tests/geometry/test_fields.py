@@ -40,7 +40,12 @@ class Counted:
 def crossed_corners(values):
     inside = values > 0
     cells = torch.stack(
-        [inside[x : x - 1 or None, y : y - 1 or None, z : z - 1 or None] for x in (0, 1) for y in (0, 1) for z in (0, 1)]
+        [
+            inside[x : x - 1 or None, y : y - 1 or None, z : z - 1 or None]
+            for x in (0, 1)
+            for y in (0, 1)
+            for z in (0, 1)
+        ]
     )
     crossed = cells.any(0) & ~cells.all(0)
     corners = torch.zeros_like(inside)

@@ -44,7 +44,7 @@ def test_a_ball_has_its_radius_place_and_volume():
 )
 def test_refining_gives_the_mesh_of_the_dense_grid(kind, function):
     field = FunctionField(kind=kind, value_function=function)
-    for resolution in (32, 64):
+    for resolution in (64, 128):
         grid = Grid(resolution=resolution)
         dense, refined = (extract_surface(field, grid, refine=refine) for refine in (False, True))
         assert len(dense.faces) > 1000

@@ -116,7 +116,7 @@ def evaluate_near_surface(
     field: Field,
     grid: Grid,
     *,
-    coarsest: int = 16,
+    coarsest: int = 32,
     margin: int = 1,
     chunk_size: int = 2**16,
     device: torch.device | str = "cpu",
