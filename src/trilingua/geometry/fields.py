@@ -26,7 +26,10 @@ Kind = Literal["logit", "distance"]
 class Field(Protocol):
     """A shape, as the answers that it gives about points. Values are 0 on its surface."""
 
-    kind: Kind
+    @property
+    def kind(self) -> Kind:
+        """What the values measure."""
+        ...
 
     def values(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, " point"]:
         """Return the logit of being inside, or the signed distance, of each point; see `Kind`."""

@@ -63,8 +63,8 @@ class GaussianBottleneck(nn.Module):
     ) -> tuple[Float[Tensor, "*points latent_dim"], Posterior]:
         """Return latents and what they come from: a sample in training mode, the mean in evaluation.
 
-        Codes and latents that are stored are made from means, so that they are the same each time. A decoder that
-        has only seen samples may read means worse; it is asked about both by `Posterior.sample`.
+        Codes and latents that are stored come from means, so that they are the same each time. A decoder that has
+        only seen samples may read means worse; `Posterior.sample` shows whether it does.
         """
         posterior = self.posterior(features)
         return (posterior.sample(generator) if self.training else posterior.mean), posterior
