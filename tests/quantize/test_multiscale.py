@@ -32,6 +32,8 @@ def quantizer(arrangement, **settings):
     """A quantizer that has seen a few batches, in evaluation mode."""
     torch.manual_seed(5)
     made = MultiScaleQuantizer(SCALES[arrangement], dataclasses.replace(CONFIG, **settings))
+    for refinement in made.refinements:
+        torch.nn.init.normal_(refinement.convolution.weight, std=0.3)
     for step in range(4):
         made(random_latents(arrangement, seed=step))
     return made.eval()

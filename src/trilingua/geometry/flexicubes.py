@@ -175,7 +175,7 @@ def extract_flexicubes(
     spread = (distances - (gather(distances) / num_crossings)[owner]).abs()
 
     quads, quad_cells = _quads(cases, cells, vertex_of_edge, sdf < 0)
-    vertices, faces = _split(vertices, quads, raw[:, 20].sigmoid()[quad_cells], fans)
+    vertices, faces = _split(vertices, quads, F.logsigmoid(raw[:, 20])[quad_cells], fans)
     return FlexibleSurface(vertices, faces, gather(spread) / num_crossings)
 
 
@@ -248,7 +248,8 @@ def _quads(
     """Return the four vertices around each crossed edge of the grid, counter-clockwise, and their cells."""
     cell_at = torch.full_like(cases, -1)
     cell_at[tuple(cells.T)] = torch.arange(len(cells), device=cells.device)
-    vertices, owners = [], []
+    vertices: list[Tensor] = []
+    owners: list[Tensor] = []
     for axis, others in enumerate(_OTHER_AXES):
         length = inside.shape[axis] - 1
         start, end = inside.narrow(axis, 0, length), inside.narrow(axis, 1, length)
@@ -271,17 +272,17 @@ def _quads(
 def _split(
     vertices: Float[Tensor, "dual 3"],
     quads: Int[Tensor, "quad 4"],
-    weights: Float[Tensor, "quad 4"],
+    log_weights: Float[Tensor, "quad 4"],
     fans: bool,
 ) -> tuple[Float[Tensor, "vertex 3"], Int[Tensor, "face 3"]]:
-    """Return the vertices and the faces of quads whose corners have split weights."""
-    first, second = weights[:, 0] * weights[:, 2], weights[:, 1] * weights[:, 3]
+    """Return the vertices and the faces of quads; a diagonal weighs as the product of its ends' split weights."""
+    first, second = log_weights[:, 0] + log_weights[:, 2], log_weights[:, 1] + log_weights[:, 3]
     a, b, c, d = quads.unbind(-1)
     if not fans:
         along_first = torch.stack([a, b, c, a, c, d], dim=-1)
         along_second = torch.stack([b, c, d, b, d, a], dim=-1)
         return vertices, torch.where((first >= second)[:, None], along_first, along_second).reshape(-1, 3)
-    share = (first / (first + second))[:, None]
+    share = (first - second).sigmoid()[:, None]
     middle = share * (vertices[a] + vertices[c]) / 2 + (1 - share) * (vertices[b] + vertices[d]) / 2
     point = len(vertices) + torch.arange(len(quads), device=quads.device)
     fan = torch.stack([a, b, point, b, c, point, c, d, point, d, a, point], dim=-1)

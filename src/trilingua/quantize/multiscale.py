@@ -79,8 +79,8 @@ class MultiScaleQuantized(NamedTuple):
 class MultiScaleQuantizer(nn.Module):
     """Latents to codes at several scales, and back.
 
-    Latents should be standardised, or held to unit variance by a Gaussian bottleneck: the loss pulls them to their sums
-    and gains follow, so that nothing here keeps both from shrinking together.
+    Nothing here fixes how long latents are: gains follow them, and what is made of the sums must keep them from
+    shrinking, as a decoder's loss or a Gaussian bottleneck before does.
 
     Args:
         resampler: brings the scales, and takes latents to their grids and back.
@@ -123,9 +123,10 @@ class MultiScaleQuantizer(nn.Module):
 
     @property
     def gains(self) -> Float[Tensor, " scale"]:
-        """What each scale's refined vectors are multiplied by: the least-squares fit to what was left over, 1 at first.
+        """What each scale's vectors are multiplied by: the least-squares fit to what was left over, 1 at first.
 
-        Both of its terms are moving averages from 0 on, so that their ratio is right from the first step.
+        Both of its terms are moving averages from 0 on, so that their ratio is right from the first step. Refinements
+        come after: fitted behind them, gains would grow as the refinements' weights shrink, without an end.
         """
         known = self.gain_squares > 0
         return torch.where(known, self.gain_products / self.gain_squares.clamp_min(1e-30), 1.0)
@@ -150,7 +151,7 @@ class MultiScaleQuantizer(nn.Module):
                 all_codes.append(self.vq.codes(wanted[-1]))
                 step = self._step(all_codes[-1], scale)
                 if self.training:
-                    self._follow_gain(left, step.detach(), scale)
+                    self._follow_gain(left, step, scale)
                 total = self._add(total, step, scale)
                 totals.append(total)
             if self.training:
@@ -227,16 +228,17 @@ class MultiScaleQuantizer(nn.Module):
         return inputs
 
     def _step(self, codes: Int[Tensor, "batch ..."], scale: int) -> Float[Tensor, "batch *full dim"]:
-        """Return the vectors of a scale's codes on the full grid, refined, before their gain."""
-        vectors = self.resampler.up(self.vq.vectors(codes), scale)
-        if not self.refinements:
-            return vectors
-        return self.refinements[scale * len(self.refinements) // self.num_scales](vectors)
+        """Return the vectors of a scale's codes on the full grid, before their gain."""
+        return self.resampler.up(self.vq.vectors(codes), scale)
 
     def _add(
         self, total: Float[Tensor, "batch *full dim"], step: Float[Tensor, "batch *full dim"], scale: int
     ) -> Float[Tensor, "batch *full dim"]:
-        return total + self.gains[scale] * step
+        """Return the running sum with a scale's vectors, as long as their gain and refined."""
+        step = self.gains[scale] * step
+        if self.refinements:
+            step = self.refinements[scale * len(self.refinements) // self.num_scales](step)
+        return total + step
 
     @torch.no_grad()
     def _follow_gain(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from trilingua.core.errors import ConfigError
 
 Arrangement = Literal["set", "map", "triplane"]
-"""How the latents of an object lie."""
+"""How the latents of an object lie. Planes that are coded together are a map with three times the channels."""
 
 NUM_AXES = {"set": 1, "map": 2, "triplane": 2}
 """Axes along which neighbours are neighbours."""
@@ -113,14 +113,14 @@ class Interpolation:
 class Refinement(nn.Module):
     """Mixes vectors on the full grid with a convolution of themselves: `(1 - share) x + share conv(x)`.
 
-    What interpolation smears, the convolution may sharpen. It has no bias, so that it is linear in the vectors.
+    What interpolation smears, the convolution may learn to sharpen. It starts as the identity and has no bias.
 
     Args:
         arrangement: of the latents; planes do not mix.
         dim: width of the vectors.
         share: of the convolution, in [0, 1].
 
-    Source: VAR's published quantizer, whose convolution has a bias.
+    Source: VAR's published quantizer, whose convolution starts at random and has a bias.
     """
 
     def __init__(self, arrangement: Arrangement, dim: int, share: float = 0.5) -> None:
@@ -129,6 +129,7 @@ class Refinement(nn.Module):
         self.share = share
         convolution = nn.Conv1d if self.num_axes == 1 else nn.Conv2d
         self.convolution = convolution(dim, dim, 3, padding=1, bias=False)
+        nn.init.dirac_(self.convolution.weight)
 
     def forward(self, x: Float[Tensor, "batch *full dim"]) -> Float[Tensor, "batch *full dim"]:
         """Return the mixture, of the input's shape."""
