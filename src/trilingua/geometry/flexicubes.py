@@ -5,7 +5,7 @@ crossed edge of the grid joins the vertices around it to a quad. FlexiCubes lets
 the signed distances, by moving the grid, and by weights of the cells' corners and edges. Connectivity has no gradient.
 Written from the paper; its tables are worked out here from the rule that closes the mesh. Knows no networks.
 
-Source: Shen et al. 2023 (FlexiCubes), section 4; Nielson 2004 (dual marching cubes); Wenger 2013, chapter 5, for
+Source: Shen et al. 2023 (FlexiCubes), section 4; Nielson 2004 (dual marching cubes); Wenger 2013 (Isosurfaces), for
 cells that would touch twice.
 """
 
@@ -136,7 +136,7 @@ def extract_flexicubes(
         fans: split quads into four faces around a point between both diagonals' middles, which lets gradients
             choose between them, as training needs; else into two along the diagonal of greater weight.
 
-    Source: Shen et al. 2023, sections 4.2 (crossings, vertices), 4.3 (splitting) and 4.4 (moving samples).
+    Source: Shen et al. 2023, section 4: flexible vertices, quad splitting and grid deformation.
     Differs: of two cells that touch twice at one face, both part their sheets there, which leaves every mesh
     manifold; the published code mirrors one of them.
     """
@@ -185,7 +185,7 @@ def sign_loss(sdf: Float[Tensor, "x y z"]) -> Float[Tensor, ""]:
     Lowering it removes floating pieces and holes that nothing asks for. Mean over crossed edges of the sum of both
     cross-entropies; 0 without a crossing.
 
-    Source: Munkberg et al. 2022, section 4.
+    Source: Munkberg et al. 2022 (nvdiffrec), the regularizer of signed distances.
     Differs: the mean, not the sum, so that one weight suits all grids.
     """
     first = torch.cat([sdf[:-1].flatten(), sdf[:, :-1].flatten(), sdf[:, :, :-1].flatten()])

@@ -18,7 +18,7 @@ THRESHOLDS = (0.01, 0.02)
 """Distances within which a point counts as found, for the F-score. Source: VAT (0.01)."""
 
 NEAR = 0.05
-"""Distance from the surface within which a point is near it. Source: VAT, appendix."""
+"""Distance from the surface within which a point is near it. Source: VAT, section 4.1."""
 
 
 def score_surface(
@@ -50,8 +50,9 @@ def score_surface(
         InputError: a set without points, or with one that is not finite.
         ConfigError: a threshold that is not above 0.
 
-    Source: Mescheder et al. 2019, section 4 and supplement 2 (Chamfer-L1, normals); Fan et al. 2017, section 4.1
-    (Chamfer-L2); Tatarchenko et al. 2019, section 5 (F-score).
+    Source: Mescheder et al. 2019, section 4 (Chamfer-L1, normals); Fan et al. 2017 (Chamfer-L2); Knapitsch et al.
+    2017 (F-score).
+    Differs: VAT aligns both sets by ICP before it takes the F-score; here they are compared as they lie.
     """
     for threshold in thresholds:
         if not threshold > 0:

@@ -9,8 +9,8 @@ over shrinks from scale to scale: steps of length 1 would make small remainders 
 collapse onto few codes: one code of a grid of 1 stands beside 256 of the last. Here an input counts as much as it
 changes the sum, by the cells that it covers and its length, when codes follow their inputs and when dead codes move.
 
-Source: Tian et al. 2024 (VAR), section 3.2 and algorithms 1 and 2; Chen et al. 2025 (SAR3D), section 3.1; Zhang et al.
-2025 (VAT), section 3.2.
+Source: Tian et al. 2024 (VAR), algorithms 1 and 2; Chen et al. 2025 (SAR3D), section 4.1; Zhang et al. 2024 (VAT),
+section 3.2.
 """
 
 from collections.abc import Sequence

@@ -54,7 +54,7 @@ class Resampler(Protocol):
 class Interpolation:
     """Means of areas downwards, interpolation upwards; a scale of full size passes untouched.
 
-    Source: Tian et al. 2024 (VAR), section 3.2, as published: area and bicubic.
+    Source: VAR's and SAR3D's published quantizers: area and cubic. VAT does not say how it resizes sets.
     """
 
     arrangement: Arrangement
