@@ -228,6 +228,19 @@ def test_small_scales_do_not_collapse():
     assert left[MultiScaleQuantizer][-1] < 1.02 * left[Unweighted][-1]  # at no cost at the last
 
 
+def test_published_sizes_make_a_step_without_memory():
+    config = MultiScaleConfig(num_codes=16384, code_dim=8, scale_dropout=0.1)
+    with torch.device("meta"):
+        made = MultiScaleQuantizer(
+            Interpolation(arrangement="triplane", sizes=(1, 2, 3, 4, 5, 6, 8, 10, 13, 16)), config
+        )
+        quantized = made(torch.randn(2, 3, 16, 16, 8, requires_grad=True))
+    (quantized.loss + quantized.vectors.sum()).backward()
+    assert sum(made.codes_per_scale) == 2040
+    assert quantized.vectors.shape == made.decode(quantized.codes).shape == (2, 3, 16, 16, 8)
+    assert [read.shape[1:-1] for read in made.ar_inputs(quantized.codes)] == list(made.resampler.grids)
+
+
 def test_usage_per_scale_is_code_usage_of_each_scale():
     codes = [torch.tensor([[0], [1]]), torch.tensor([[2, 2], [2, 2]])]
     assert usage_per_scale(codes, 4) == [code_usage(codes[0], 4), code_usage(codes[1], 4)]

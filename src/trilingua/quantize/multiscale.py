@@ -14,7 +14,6 @@ section 3.2.
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
@@ -26,7 +25,7 @@ from torch import Tensor, nn
 
 from trilingua.core.errors import ConfigError
 from trilingua.quantize.resampling import Refinement, Resampler
-from trilingua.quantize.vq import VectorQuantizer, code_usage
+from trilingua.quantize.vq import VectorQuantizer, code_usage, single_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +139,8 @@ class MultiScaleQuantizer(nn.Module):
             latents: on the resampler's full grid.
             generator: draws which scales are dropped, on the latents' device; None: torch's own stream.
         """
-        with _single_precision(latents):
+        # Under autocast, training would add up other sums than extraction does.
+        with single_precision(latents):
             latents = latents.float()
             known = latents.detach()
             total = torch.zeros_like(known)
@@ -182,7 +182,7 @@ class MultiScaleQuantizer(nn.Module):
         if not 1 <= upto <= min(len(codes), self.num_scales):
             raise ConfigError(f"upto: {upto}; expected 1 to {min(len(codes), self.num_scales)} scales")
         total, _ = self.start(len(codes[0]))
-        with _single_precision(total):
+        with single_precision(total):
             for scale in range(upto):
                 total = self._add(total, self._step(codes[scale], scale), scale)
         return total
@@ -207,7 +207,7 @@ class MultiScaleQuantizer(nn.Module):
         Returns:
             The new sum, and it on the next scale's grid; None after the last scale.
         """
-        with _single_precision(total):
+        with single_precision(total):
             total = self._add(total, self._step(codes, scale), scale)
             return total, self.resampler.down(total, scale + 1) if scale + 1 < self.num_scales else None
 
@@ -277,8 +277,3 @@ class MultiScaleQuantizer(nn.Module):
 def usage_per_scale(codes: Sequence[Int[Tensor, "batch ..."]], num_codes: int) -> list[dict[str, float]]:
     """Return `code_usage` of each scale: the `used` share of the codebook and the `perplexity` of its codes."""
     return [code_usage(scale_codes, num_codes) for scale_codes in codes]
-
-
-def _single_precision(like: Tensor) -> AbstractContextManager:
-    """Keep autocast out: in training it would add up other sums than extraction does."""
-    return torch.autocast(like.device.type, enabled=False)

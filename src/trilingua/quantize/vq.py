@@ -7,6 +7,7 @@ Source: van den Oord et al. 2017, appendix A.1 (moving averages); Yu et al. 2022
 (unit vectors); Dhariwal et al. 2020, section 3 (revival).
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -61,7 +62,7 @@ class VectorQuantizer(nn.Module):
         """Return the index of the code nearest to each input, in [0, num_codes)."""
         # In float32 under autocast too: bfloat16 cannot tell the cosines of near codes apart, and training
         # would choose other codes than tokenizing does.
-        with torch.autocast(inputs.device.type, enabled=False):
+        with single_precision(inputs):
             return (F.normalize(inputs.float(), dim=-1) @ self.codebook.T).argmax(dim=-1)
 
     def vectors(self, codes: Int[Tensor, "*points"]) -> Float[Tensor, "*points code_dim"]:
@@ -92,6 +93,8 @@ class VectorQuantizer(nn.Module):
             codes: each input's code.
             weights: how many inputs of weight 1 each one counts as, in means, counts and revival. None: all 1.
         """
+        if unit.is_meta:
+            return  # sizes alone, and no values that could be followed
         if weights is None:
             weights = torch.ones_like(unit[:, 0])
         counts = torch.zeros_like(self.counts).index_add_(0, codes, weights)
@@ -108,6 +111,11 @@ class VectorQuantizer(nn.Module):
             chosen = torch.multinomial(misfit, int(dead.sum()), replacement=int(dead.sum()) > len(unit))
             self.codebook[dead] = unit[chosen]
             self.counts[dead] = mean_count
+
+
+def single_precision(like: Tensor) -> AbstractContextManager:
+    """Return a context that keeps autocast out on the device of `like`; the meta device has none to keep out."""
+    return nullcontext() if like.is_meta else torch.autocast(like.device.type, enabled=False)
 
 
 def code_usage(codes: Int[Tensor, "*points"], num_codes: int) -> dict[str, float]:
