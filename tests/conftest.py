@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-import trilingua.data.renderers
+import trilingua
 
 if TYPE_CHECKING:
     from trilingua.systems.kyvo.build import Tokenizers
     from trilingua.systems.kyvo.pipeline import Kyvo
 
-renderers = Path(trilingua.data.renderers.__file__).parent
-kernels = sorted(path.stem for path in renderers.glob("*.py") if "import warp" in path.read_text())
+package = Path(trilingua.__file__).parent
+kernels = [path for path in sorted(package.rglob("*.py")) if "import warp" in path.read_text()]
 
 hooks = [finder for finder in sys.meta_path if type(finder).__module__.startswith("jaxtyping")]
 sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in hooks]
-for name in kernels:
-    importlib.import_module(f"trilingua.data.renderers.{name}")
+for path in kernels:
+    importlib.import_module(".".join(("trilingua", *path.relative_to(package).with_suffix("").parts)))
 sys.meta_path[:] = [*hooks, *sys.meta_path]
 
 

@@ -17,6 +17,8 @@ import trilingua
 from trilingua.cli.main import VERBS, run
 from trilingua.core import presets
 from trilingua.data.clevr.views import VIEW_FIELD, view_of
+from trilingua.data.shapes.files import ShapesConfig
+from trilingua.data.shapes.generate import generate_shapes
 from trilingua.scenes.scene import Scene
 
 ROOT = Path(__file__).parents[1]
@@ -69,7 +71,8 @@ def parsed_only(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for verb in VERBS:
         module = importlib.import_module(f"trilingua.cli.{verb}")
-        stop(module, {"data": "clevr", "train": "_train"}.get(verb, verb), verb)
+        for attribute in {"data": ("clevr", "shapes"), "train": ("_train",)}.get(verb, (verb,)):
+            stop(module, attribute, verb)
     return reached
 
 
@@ -128,6 +131,8 @@ def workplace(tmp_path: Path, clevr_folder: Path, tiny_run: Path, monkeypatch: p
         (tmp_path / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(scene, tmp_path / target)
     shutil.copytree(clevr_folder, tmp_path / "data" / "small")
+    few = ShapesConfig(num_objects=1, num_random_views=0, view_size=16, voxel_resolution=16)
+    generate_shapes(tmp_path / "data" / "shapes" / "val", few)
     shutil.copytree(clevr_folder / "scenes", tmp_path / "my" / "data" / "scenes")
     load = trilingua.load
     monkeypatch.setattr(trilingua, "load", lambda *_, **__: load(tiny_run))

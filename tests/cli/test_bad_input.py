@@ -45,6 +45,7 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "shapeless.json").write_text(json.dumps({"objects": [{"color": "red", "3d_coords": [0, 0, 0.35]}]}))
     (tmp_path / "list.json").write_text("[1, 2]")
     (tmp_path / "file").write_text("a file")
+    (tmp_path / "library.sh3f").write_text("no zip")
     (tmp_path / "eleven.json").write_text(json.dumps({"objects": [OBJECT] * 11}))
     shutil.copy("good.json", "good2.json")
     for taken in ("good2.png", "good.json"):
@@ -123,8 +124,31 @@ OUT = ("--out", "out/new")
             "num_scenes: -1 is not allowed; give a whole number of at least 1",
         ),
         (("data", "clevr", "--num-scenes", "1", "--out", "file"), "file: is a file; choose a folder for --out"),
-        (("data", "kitti", *OUT), "data set: 'kitti' is unknown; choose clevr"),
-        (("data", "clever", *OUT), "data set: 'clever' is unknown; choose clevr (did you mean clevr?)"),
+        (("data", "kitti", *OUT), "data set: 'kitti' is unknown; choose clevr or shapes"),
+        (("data", "clever", *OUT), "data set: 'clever' is unknown; choose clevr or shapes (did you mean clevr?)"),
+        (
+            ("data", "shapes", *OUT),
+            "num_objects: is missing; give a whole number of at least 1, or --from",
+        ),
+        (
+            ("data", "shapes", "--num-objects", "0", *OUT),
+            "num_objects: 0 is not allowed; give a whole number of at least 1",
+        ),
+        (("data", "shapes", "--num-objects", "1", "--out", "file"), "file: is a file; choose a folder for --out"),
+        (("data", "shapes", "--from", "none.glb", *OUT), "none.glb: no such file or folder; check the path"),
+        (
+            ("data", "shapes", "--from", "good.png", *OUT),
+            "good.png: is no library of shapes; expected .sh3f, .glb, .obj, .ply or a folder",
+        ),
+        (
+            ("data", "shapes", "--from", "folder.png", *OUT),
+            "folder.png: holds no meshes; expected files that end in .glb, .obj, .ply",
+        ),
+        (
+            ("data", "shapes", "--from", "library.sh3f", *OUT),
+            "library.sh3f: is no furniture library, or is truncated; expected a zip with "
+            "PluginFurnitureCatalog.properties",
+        ),
         (("data",), "data set: is missing; it comes first, as in `trilingua data clevr`"),
         (("tokenize", "none", *OUT), "none: no such folder; check the path"),
         (

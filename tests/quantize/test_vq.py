@@ -108,6 +108,28 @@ def test_a_dead_code_is_revived_where_it_is_needed():
     assert torch.nn.functional.normalize(lost[0], dim=-1) @ vq.codebook[1] > 1 - 1e-5
 
 
+def test_an_input_of_weight_3_counts_as_three_inputs():
+    one, three = quantizer(revive_below=0.0), quantizer(revive_below=0.0)
+    inputs = torch.nn.functional.normalize(torch.randn(10, 5), dim=-1)
+    numbers = torch.tensor([1, 3] * 5)
+    for step in range(3):
+        moved = torch.nn.functional.normalize(inputs + 0.1 * step, dim=-1)
+        one.follow(moved, one.codes(moved), numbers.float())
+        repeated = moved.repeat_interleave(numbers, dim=0)
+        three.follow(repeated, three.codes(repeated))
+    torch.testing.assert_close(one.codebook, three.codebook)
+    torch.testing.assert_close(one.counts, three.counts)
+
+
+def test_dead_codes_go_where_weight_is():
+    vq = quantizer(num_codes=2)
+    vq.counts.copy_(torch.tensor([50.0, 0.0]))
+    vq.codebook.copy_(torch.eye(5)[:2])
+    inputs = torch.cat([-torch.eye(5)[2:3].repeat(30, 1), torch.eye(5)[3:4]])  # all are badly served alike
+    vq.follow(inputs, torch.zeros(31, dtype=torch.long), torch.tensor([1e-6] * 30 + [50.0]))
+    assert torch.equal(vq.codebook[1], inputs[-1])
+
+
 def test_the_first_batch_gives_a_fresh_codebook_its_vectors():
     vq = quantizer(num_codes=6)
     inputs = torch.nn.functional.normalize(torch.randn(4, 5), dim=-1)

@@ -19,7 +19,7 @@ VERBS = {
     "render": "scenes to pictures",
     "edit": "a picture and an instruction to the edited picture and scene",
     "ask": "a question about a picture to its answer",
-    "data": "make data: `trilingua data clevr`",
+    "data": "make data: `trilingua data clevr`, `trilingua data shapes`",
     "tokenize": "a data directory to shards of ids",
     "train": "a preset to a run directory",
     "evaluate": "a model's figures on a data directory",

@@ -7,6 +7,7 @@ Source: van den Oord et al. 2017, appendix A.1 (moving averages); Yu et al. 2022
 (unit vectors); Dhariwal et al. 2020, section 3 (revival).
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -61,7 +62,7 @@ class VectorQuantizer(nn.Module):
         """Return the index of the code nearest to each input, in [0, num_codes)."""
         # In float32 under autocast too: bfloat16 cannot tell the cosines of near codes apart, and training
         # would choose other codes than tokenizing does.
-        with torch.autocast(inputs.device.type, enabled=False):
+        with single_precision(inputs):
             return (F.normalize(inputs.float(), dim=-1) @ self.codebook.T).argmax(dim=-1)
 
     def vectors(self, codes: Int[Tensor, "*points"]) -> Float[Tensor, "*points code_dim"]:
@@ -75,26 +76,46 @@ class VectorQuantizer(nn.Module):
         vectors = self.codebook[codes]
         loss = F.mse_loss(unit, vectors) * unit.shape[-1]
         if self.training:
-            self._follow(unit.detach().flatten(0, -2), codes.flatten())
+            self.follow(unit.detach().flatten(0, -2), codes.flatten())
         return Quantized(unit + (vectors - unit).detach(), codes, loss)
 
     @torch.no_grad()
-    def _follow(self, unit: Float[Tensor, "point code_dim"], codes: Int[Tensor, " point"]) -> None:
-        """Move every used code towards the mean of its inputs, and each dead one onto an input that is badly served."""
-        counts = torch.bincount(codes, minlength=len(self.counts)).to(unit.dtype)
-        sums = torch.zeros_like(self.codebook).index_add_(0, codes, unit)
+    def follow(
+        self,
+        unit: Float[Tensor, "point code_dim"],
+        codes: Int[Tensor, " point"],
+        weights: Float[Tensor, " point"] | None = None,
+    ) -> None:
+        """Move every used code towards the mean of its inputs, and each dead one onto an input that is badly served.
+
+        Args:
+            unit: unit vectors of a batch's inputs.
+            codes: each input's code.
+            weights: how many inputs of weight 1 each one counts as, in means, counts and revival. None: all 1.
+        """
+        if unit.is_meta:
+            return  # sizes alone, and no values that could be followed
+        if weights is None:
+            weights = torch.ones_like(unit[:, 0])
+        counts = torch.zeros_like(self.counts).index_add_(0, codes, weights)
+        sums = torch.zeros_like(self.codebook).index_add_(0, codes, weights[:, None] * unit)
         # A code's own average count weighs its old vector, so that rare codes move as surely as common ones.
         moved = self.decay * self.counts[:, None] * self.codebook + (1 - self.decay) * sums
         self.counts.lerp_(counts, 1 - self.count_decay)
         self.codebook.copy_(torch.where(counts[:, None] > 0, F.normalize(moved, dim=-1), self.codebook))
-        mean_count = len(unit) / len(counts)
+        mean_count = weights.sum() / len(counts)
         dead = self.counts < self.revive_below * mean_count
         if dead.any():
             # Onto inputs that lie far from their codes: a random input is one of the many that are served already.
-            misfit = (unit - self.codebook[codes]).square().sum(dim=-1) + 1e-9
+            misfit = weights * (unit - self.codebook[codes]).square().sum(dim=-1) + 1e-9
             chosen = torch.multinomial(misfit, int(dead.sum()), replacement=int(dead.sum()) > len(unit))
             self.codebook[dead] = unit[chosen]
             self.counts[dead] = mean_count
+
+
+def single_precision(like: Tensor) -> AbstractContextManager:
+    """Return a context that keeps autocast out on the device of `like`; the meta device has none to keep out."""
+    return nullcontext() if like.is_meta else torch.autocast(like.device.type, enabled=False)
 
 
 def code_usage(codes: Int[Tensor, "*points"], num_codes: int) -> dict[str, float]:

@@ -22,12 +22,13 @@ from trilingua.core.errors import InputError
 from trilingua.core.io import write_bytes, write_json
 from trilingua.core.random import make_generator
 from trilingua.data.clevr.instructions import generate_instructions
-from trilingua.data.clevr.layout import ClevrConfig, ClevrLayout, check_count
+from trilingua.data.clevr.layout import ClevrConfig, ClevrLayout
 from trilingua.data.clevr.manifest import adopt_settings, belongs_to, finished_before, write_manifest
 from trilingua.data.clevr.placement import VisibilityCounter, complete_scene, sample_scene, visible_enough
 from trilingua.data.clevr.questions import generate_questions
 from trilingua.data.clevr.views import view_of
 from trilingua.data.cluster import workers_at
+from trilingua.data.directory import check_count
 from trilingua.data.renderers.load import load_renderer
 from trilingua.data.renderers.protocol import Renderer, View
 from trilingua.scenes.scene import Scene

@@ -5,7 +5,6 @@ and joined into one file, one record a line. Knows paths and bytes; nothing of h
 """
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from typing import Any
 from trilingua.core.errors import ConfigError
 from trilingua.core.io import atomic_path, write_bytes
 from trilingua.data.clevr.placement import check_object_counts
+from trilingua.data.directory import check_count, check_split
 
 KINDS = ("questions", "instructions")
 """The kinds of records."""
@@ -56,8 +56,7 @@ class ClevrConfig:
     def __post_init__(self) -> None:
         for name, least in _LEAST_COUNTS.items():
             check_count(name, getattr(self, name), least)
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.split):
-            raise ConfigError(f"split: {self.split!r} is not allowed; use letters, digits, '-' and '_'")
+        check_split(self.split)
         check_object_counts(self.min_objects, self.max_objects)
         if not 0 <= self.pictured_share <= 1:
             raise ConfigError(f"pictured_share: {self.pictured_share} is not allowed; expected a value in [0, 1]")
@@ -66,12 +65,6 @@ class ClevrConfig:
     def name(self) -> str:
         """What every file of the split begins with."""
         return f"{PREFIX}_{self.split}"
-
-
-def check_count(name: str, value: int, least: int) -> None:
-    """Raise `ConfigError` unless `value` is a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name}: {value!r} is not allowed; give a whole number of at least {least}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """What a CLEVR data directory was begun with, and what it held when it was finished.
 
-`settings.json` is written first and forbids going on with other settings; `manifest.json` is written last and
-holds the digest of every file, so that what is lost or changed can be found and made again.
+What may change when work is resumed, which files the manifest names and what it counts; how settings and digests
+are kept is in `data/directory.py`.
 """
 
 import json
@@ -9,13 +9,10 @@ import re
 import shutil
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import PurePosixPath
 from typing import Any
 
-from tqdm import tqdm
-
-from trilingua.core.errors import InputError
-from trilingua.core.io import digest_file, read_json, write_json
+from trilingua.core.io import write_json
+from trilingua.data import directory
 from trilingua.data.clevr.layout import KINDS, ClevrLayout
 
 
@@ -27,24 +24,12 @@ def adopt_settings(layout: ClevrLayout) -> None:
     Raises:
         InputError: the folder was begun with other settings, or holds other things.
     """
-    out = layout.out
-    path = out / "settings.json"
-    settings = {"version": version("trilingua"), **asdict(layout.config)}
-    if path.exists():
-        begun = read_json(path)
-        for name, value in settings.items():
-            old = begun.get(name) if isinstance(begun, dict) else None
-            grows = name == "num_scenes" and isinstance(old, int) and old < value
-            begins = name.endswith("_per_scene") and old == 0
-            if old != value and not grows and not begins:
-                raise InputError(
-                    f"{out}: was begun with {name} {old!r}, not {value!r}; keep it or choose another --out"
-                )
-        if begun == settings:
-            return
-    elif out.is_dir() and any(out.iterdir()):
-        raise InputError(f"{out}: is not empty and was not begun by `trilingua data clevr`; choose another --out")
-    write_json(path, settings)
+
+    def may_become(name: str, old: Any, new: Any) -> bool:
+        grows = name == "num_scenes" and isinstance(old, int) and old < new
+        return grows or (name.endswith("_per_scene") and old == 0)
+
+    directory.adopt_settings(layout.out, asdict(layout.config), command="trilingua data clevr", may_become=may_become)
 
 
 def finished_before(layout: ClevrLayout) -> tuple[dict[str, Any] | None, list[str]]:
@@ -52,20 +37,7 @@ def finished_before(layout: ClevrLayout) -> tuple[dict[str, Any] | None, list[st
 
     Changed files are removed, so that they are made again.
     """
-    path = layout.out / "manifest.json"
-    manifest = read_json(path) if path.exists() else None
-    if not isinstance(manifest, dict) or manifest.get("settings") != asdict(layout.config):
-        return None, []
-    broken = []
-    for name, digest in tqdm(manifest.get("files", {}).items(), desc="checking", unit="file", disable=None):
-        parts = PurePosixPath(name).parts
-        if ".." in parts or name.startswith("/"):
-            raise InputError(f"{path}: files: {name!r} lies outside the folder; choose another --out")
-        file = layout.out.joinpath(*parts)
-        if not file.is_file() or digest_file(file) != digest:
-            file.unlink(missing_ok=True)
-            broken.append(name)
-    return manifest, broken
+    return directory.finished_before(layout.out, asdict(layout.config))
 
 
 def belongs_to(kind: str, name: str) -> bool:
@@ -95,10 +67,7 @@ def write_manifest(layout: ClevrLayout) -> dict[str, Any]:
         "renderer": config.renderer,
         "settings": asdict(config),
         "counts": counts,
-        "files": {
-            path.relative_to(layout.out).as_posix(): digest_file(path)
-            for path in tqdm(paths, desc="digests", unit="file", disable=None)
-        },
+        "files": directory.digest_files(layout.out, paths),
     }
     write_json(layout.out / "manifest.json", manifest)
     shutil.rmtree(layout.out / "parts", ignore_errors=True)

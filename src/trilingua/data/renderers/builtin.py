@@ -4,10 +4,7 @@ Packs a scene and a view into the rows that `raytrace.py` draws. It needs no gra
 numbers: equal arguments give equal bytes.
 """
 
-import functools
 import math
-import os
-import sys
 from typing import Any
 
 import numpy as np
@@ -30,6 +27,7 @@ from trilingua.data.renderers.views import (
     camera_for_view,
 )
 from trilingua.geometry.cameras import Camera
+from trilingua.geometry.warp_devices import find_device
 from trilingua.scenes.palette import COLORS, HALF_SIZES
 from trilingua.scenes.scene import Scene
 
@@ -62,7 +60,7 @@ class BuiltinRenderer:
                 raise ConfigError(f"{label}: {value} is out of range; allowed is 1 to 256")
         self.samples_per_pixel = samples_per_pixel
         self.shadow_samples = max(8, 2 * samples_per_pixel) if shadow_samples is None else shadow_samples
-        self._device = _find_device(device)
+        self._device = find_device(device)
         self._floor = _build_floor(self._device)
         codes, limits = _build_srgb_table()
         self._codes, self._limits = self._array(codes, wp.uint8), self._array(limits, float)
@@ -137,31 +135,6 @@ class BuiltinRenderer:
 
     def _empty(self, shape: tuple[int, ...], dtype: type) -> wp.array:
         return wp.empty(shape, dtype=dtype, device=self._device)
-
-
-def _find_device(name: str) -> str:
-    _start_warp()
-    try:
-        return str(wp.get_device(name))
-    except Exception as error:
-        known = ", ".join(str(device) for device in wp.get_devices())
-        raise ConfigError(f"device {name!r}: not available; this machine has {known}") from error
-
-
-@functools.cache
-def _start_warp() -> None:
-    """Start warp without a word: its native part tells every machine without a GPU so, past Python's streams."""
-    wp.config.log_level = wp.LOG_ERROR
-    sys.stderr.flush()
-    saved = os.dup(2)
-    silent = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(silent, 2)
-        wp.init()
-    finally:
-        os.dup2(saved, 2)
-        os.close(silent)
-        os.close(saved)
 
 
 def _pack_objects(scene: Scene) -> Float32[np.ndarray, "object column"]:

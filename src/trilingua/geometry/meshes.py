@@ -1,0 +1,199 @@
+"""Triangle meshes with colours: what can be used, where an object lies and how large it is, points of its surface.
+
+A mesh is arrays alone: corners, triangles, bytes of colour. Faces are oriented so that their normal points out of
+the solid. This module knows no files (`mesh_files.py`) and no distances (`mesh_queries.py`).
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import trimesh
+from jaxtyping import Float, Float32, Int, UInt8
+
+from trilingua.core.errors import ConfigError, InputError
+
+LARGEST_COORDINATE = 1e9
+"""Beyond this a coordinate is taken for a mistake."""
+
+MARGIN = 0.05
+"""What a normalised object leaves free between its longest side and the edge of [-1, 1]."""
+
+GRAY = (178, 178, 178)
+"""The colour of a mesh that has none."""
+
+_SMALLEST_SHARE = 1e-12
+"""Least area of a mesh over its squared size; below it nothing can be sampled from its surface."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mesh:
+    """Triangles in space, each with its corners counter-clockwise as seen from outside."""
+
+    vertices: Float[np.ndarray, "vertex 3"]
+    faces: Int[np.ndarray, "face 3"]
+    """Indices of each triangle's corners."""
+    face_colors: UInt8[np.ndarray, "face 3"] | None = None
+    """sRGB bytes of each triangle; without these and without `vertex_colors` a mesh is gray."""
+    vertex_colors: UInt8[np.ndarray, "vertex 3"] | None = None
+    """sRGB bytes of each corner, blended linearly over triangles; not together with `face_colors`."""
+
+    def __post_init__(self) -> None:
+        if self.face_colors is not None and self.vertex_colors is not None:
+            raise ConfigError("mesh: has face_colors and vertex_colors; give one of them")
+
+    @property
+    def triangles(self) -> Float[np.ndarray, "face 3 3"]:
+        """The corners of each triangle."""
+        return self.vertices[self.faces]
+
+    @property
+    def area_vectors(self) -> Float[np.ndarray, "face 3"]:
+        """Each triangle's normal, as long as its area."""
+        a, b, c = np.moveaxis(self.triangles, 1, 0)
+        return np.cross(b - a, c - a) / 2
+
+    @property
+    def bounds(self) -> Float[np.ndarray, "2 3"]:
+        """Least and largest coordinates of what the triangles use."""
+        used = self.vertices[np.unique(self.faces)]
+        return np.stack([used.min(axis=0), used.max(axis=0)])
+
+    @property
+    def volume(self) -> float:
+        """Signed volume; positive for a closed mesh whose faces point outwards. Open meshes: about the origin."""
+        return float(np.einsum("fi,fi->", self.triangles[:, 0], self.area_vectors) / 3)
+
+    @property
+    def is_watertight(self) -> bool:
+        """Whether the surface has no border: triangles run along every edge as often one way as the other.
+
+        Then winding numbers are whole. Corners at one place count as one corner, since files repeat them where
+        colours or normals differ; solids that touch along an edge are allowed.
+        """
+        _, place = np.unique(self.vertices, axis=0, return_inverse=True)
+        corners = place.reshape(-1)[self.faces]
+        starts, ends = corners.reshape(-1), np.roll(corners, -1, axis=1).reshape(-1)
+        count = len(self.vertices)
+        forward, backward = np.sort(starts * count + ends), np.sort(ends * count + starts)
+        return bool((forward == backward).all())
+
+    def colors_at(
+        self, faces: Int[np.ndarray, " point"], weights: Float[np.ndarray, "point 3"]
+    ) -> UInt8[np.ndarray, "point 3"]:
+        """Return the sRGB bytes at places on the surface.
+
+        Args:
+            faces: triangle of each place.
+            weights: its barycentric weights, which sum to 1.
+        """
+        if self.face_colors is not None:
+            return self.face_colors[faces]
+        if self.vertex_colors is None:
+            return np.full((len(faces), 3), GRAY, np.uint8)
+        corners = self.vertex_colors[self.faces[faces]].astype(np.float64)
+        return np.einsum("pc,pcd->pd", weights, corners).round().clip(0, 255).astype(np.uint8)
+
+    def replace(self, **changes: Any) -> "Mesh":
+        """Return a mesh with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def outward(self) -> "Mesh":
+        """Return the mesh with all faces turned round if its signed volume is negative."""
+        return self.replace(faces=self.faces[:, ::-1].copy()) if self.volume < 0 else self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """Where a normalised object stood and how large it was: place = centre + scale * normalised place."""
+
+    center: tuple[float, float, float]
+    """Middle of the object's bounding box, in the file's units."""
+    scale: float
+    """Units of the file that one unit of the normalised object stands for; above 0."""
+
+    @classmethod
+    def of(cls, mesh: Mesh) -> "Frame":
+        """Return the frame in which the longest side of `mesh` spans [-1 + MARGIN, 1 - MARGIN]."""
+        low, high = mesh.bounds.astype(np.float64)
+        x, y, z = (low + high) / 2
+        return cls(center=(float(x), float(y), float(z)), scale=float((high - low).max() / 2 / (1 - MARGIN)))
+
+    def normalize(self, mesh: Mesh) -> Mesh:
+        """Return `mesh` in [-1, 1]^3."""
+        return mesh.replace(vertices=(mesh.vertices.astype(np.float64) - self.center) / self.scale)
+
+    def restore(self, mesh: Mesh) -> Mesh:
+        """Return a normalised mesh in the original units, where it was: the inverse of `normalize`."""
+        return mesh.replace(vertices=mesh.vertices.astype(np.float64) * self.scale + self.center)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the frame as a JSON object."""
+        return {"center": list(self.center), "scale": self.scale}
+
+
+def check_mesh(mesh: Mesh) -> None:
+    """Raise unless the mesh can be normalised, sampled and measured.
+
+    A mesh need not be closed or manifold: inside and outside are told by its winding number.
+
+    Raises:
+        InputError: no faces, indices out of range, coordinates not finite or enormous, or no area; one line.
+    """
+    for reason in _problems(mesh):
+        raise InputError(reason)
+
+
+def _problems(mesh: Mesh) -> Iterator[str]:
+    if not len(mesh.faces) or not len(mesh.vertices):
+        yield f"mesh is empty ({len(mesh.vertices)} vertices, {len(mesh.faces)} faces); expected triangles"
+        return
+    if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
+        yield f"mesh has a face with vertex {int(mesh.faces.max())} of {len(mesh.vertices)}; the file may be truncated"
+        return
+    used = mesh.vertices[np.unique(mesh.faces)]
+    if not np.isfinite(used).all():
+        count = int((~np.isfinite(used).all(axis=1)).sum())
+        yield f"mesh has {count} vertices that are not finite numbers; repair the file"
+        return
+    largest = float(np.abs(used).max())
+    if largest > LARGEST_COORDINATE:
+        yield f"mesh has a coordinate of {largest:.3g}; allowed are at most {LARGEST_COORDINATE:.0e}, rescale it"
+        return
+    size = float(np.ptp(used, axis=0).max())
+    area = float(np.linalg.norm(mesh.area_vectors, axis=1).sum())
+    if not area > _SMALLEST_SHARE * size**2:
+        yield f"mesh has no area ({len(mesh.faces)} faces on a line or point); expected triangles"
+
+
+class SurfacePoints(NamedTuple):
+    """Points of a surface and what is known there."""
+
+    points: Float32[np.ndarray, "point 3"]
+    normals: Float32[np.ndarray, "point 3"]
+    """Unit normals of the triangles."""
+    colors: UInt8[np.ndarray, "point 3"]
+    """sRGB bytes."""
+
+
+def sample_surface(mesh: Mesh, num_points: int, generator: np.random.Generator) -> SurfacePoints:
+    """Return points drawn uniformly by area from a mesh, with normals and colours.
+
+    Args:
+        mesh: one that `check_mesh` accepts.
+        num_points: how many.
+        generator: the only source of randomness.
+    """
+    vectors = mesh.area_vectors
+    areas = np.linalg.norm(vectors, axis=1)
+    bare = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False, validate=False)
+    points, faces, weights = trimesh.sample.sample_surface(
+        bare, num_points, face_weight=areas, return_barycentric=True, seed=generator
+    )
+    return SurfacePoints(
+        points=points.astype(np.float32),
+        normals=(vectors[faces] / areas[faces, None]).astype(np.float32),
+        colors=mesh.colors_at(faces, weights),
+    )
