@@ -27,6 +27,7 @@ from trilingua.data.renderers.views import (
     camera_for_view,
 )
 from trilingua.geometry.cameras import Camera
+from trilingua.geometry.srgb import linear_from_srgb
 from trilingua.geometry.warp_devices import find_device
 from trilingua.scenes.palette import COLORS, HALF_SIZES
 from trilingua.scenes.scene import Scene
@@ -228,7 +229,6 @@ def _build_floor(device: str) -> solids.Floor:
 
 def _build_srgb_table() -> tuple[UInt8[np.ndarray, " bucket"], Float32[np.ndarray, " code"]]:
     """Return the 8-bit sRGB code of evenly spaced linear values, and the value at which each code gives way."""
-    halves = (np.arange(255) + 0.5) / 255.0
-    limits = np.where(halves <= 0.04045, halves / 12.92, ((halves + 0.055) / 1.055) ** 2.4)
+    limits = linear_from_srgb((np.arange(255) + 0.5) / 255.0)
     codes = np.searchsorted(limits, np.arange(4097) / 4096.0, side="right")
     return codes.astype(np.uint8), limits.astype(np.float32)
