@@ -13,7 +13,7 @@ from trilingua.core.config import to_json
 from trilingua.core.errors import InputError
 from trilingua.core.io import read_json, write_json
 from trilingua.core.random import make_generator
-from trilingua.data.augment import AugmentConfig, Crop, augment, shift_offsets
+from trilingua.data.augment import AugmentConfig, augment, shift_offsets
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
 from trilingua.data.cluster import workers_at
@@ -170,24 +170,24 @@ def _records(
     pictures = [folder.image(name) for name in names]
     seen = images.see_pictures(pictures)
     codes = dict(zip(names, seen.codes.numpy().astype(np.uint16), strict=True))
-    given, crops = seen.vectors[: len(own)], [Crop()] * len(own)
-    if augmentation.share:
-        changed = [
-            augment(np.asarray(picture), augmentation, make_generator(0, "augment", position))
-            for position, picture in zip(positions, pictures, strict=False)
-        ]
-        given = images.see_pictures([Image.fromarray(item.image) for item in changed]).vectors
-        crops = [item.crop for item in changed]
-    vectors, grid_size = given.numpy().astype(np.float16), images.config.grid_size
-    for row, (scene, name, group, crop) in enumerate(zip(scenes, own, edits, crops, strict=True)):
+    vectors, grid_size = seen.vectors[: len(own)].numpy().astype(np.float16), images.config.grid_size
+    plain = [np.asarray(picture) for picture in pictures[: len(own)]]
+    changed = [
+        augment(image, augmentation, make_generator(0, "augment", position))
+        for position, image in zip(positions, plain, strict=True)
+    ]
+    rows = [row for row, image in enumerate(plain) if changed[row].image is not image]
+    if rows:
+        vectors[rows] = images.see_pictures([Image.fromarray(changed[row].image) for row in rows]).vectors.numpy()
+    for scene, name, group, given, item in zip(scenes, own, edits, vectors, changed, strict=True):
         cells = cell_objects(tools.index_map(scene), grid=grid_size)
         targets = cell_targets(scene, cells, sequences.scenes.schema)
         yield SceneRecord(
             image=codes[name],
-            vectors=vectors[row],
+            vectors=given,
             scene=tuple(sequences.segment(SEGMENTS["scene"], scene)),
             cell_classes=targets.classes,
-            cell_values=shift_offsets(targets.values, crop, grid_size).astype(np.float16),
+            cell_values=shift_offsets(targets.values, item.crop, grid_size).astype(np.float16),
             questions=tuple(
                 question_record(item.question, item.answer, item.program, scene, sequences)
                 for item in folder.questions_of(scene)
