@@ -16,7 +16,7 @@ from trilingua.data.cluster import cluster_workers
 ray = pytest.importorskip("ray")
 cloudpickle = pytest.importorskip("ray.cloudpickle")
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the machines cannot import a test
-pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 
 
 @pytest.fixture(scope="module")
