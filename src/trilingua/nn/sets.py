@@ -46,6 +46,8 @@ def farthest_points(points: Float[Tensor, "batch point 3"], count: int) -> Int[T
     """
     rows = torch.arange(len(points), device=points.device)
     chosen = torch.zeros(len(points), count, dtype=torch.long, device=points.device)
+    if points.is_meta:
+        return chosen  # sizes alone, and no distances that could be compared
     distances = torch.full(points.shape[:2], torch.inf, device=points.device)
     next_one = points.square().sum(dim=-1).argmax(dim=1)
     for index in range(count):

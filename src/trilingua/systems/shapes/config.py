@@ -55,7 +55,7 @@ def _few_hours(max_steps: int) -> TrainerConfig:
 
 
 _SECONDS = TrainerConfig(
-    max_steps=20, learning_rate=2e-3, warmup_steps=2, log_every_steps=1, eval_every_steps=10, num_threads=1
+    max_steps=20, learning_rate=1e-2, warmup_steps=2, log_every_steps=1, eval_every_steps=10, num_threads=1
 )
 
 _TINY_SET = SetConfig(
@@ -119,7 +119,7 @@ def shape_set_start() -> ShapeConfig:
 
 @preset("shape-set")
 def shape_set() -> ShapeConfig:
-    """Two cores, an hour: VAT's tokenizer, 511 ids of 4,096 at nine scales (767 bytes); begin with `shape-set-start`."""
+    """Two cores, an hour: VAT's tokenizer, 511 ids of 4,096 at nine scales (767 bytes), after `shape-set-start`."""
     return ShapeConfig(
         tokenizer=SetConfig(codes=MultiScaleConfig(num_codes=4096, code_dim=16), surface_width=1 / 64),
         trainer=_few_hours(6000),
@@ -161,7 +161,7 @@ def shape_latents() -> ShapeConfig:
 
 @preset("shape-latents-paper")
 def shape_latents_paper() -> ShapeConfig:
-    """GPUs, days: the sizes of Hunyuan3D-2.1's autoencoder, whose latents CG-MLLM writes: 512 to 4,096 of 64 numbers."""
+    """GPUs, days: the sizes of Hunyuan3D-2.1's autoencoder, whose 512 to 4,096 latents of 64 numbers CG-MLLM writes."""
     tokenizer = SetConfig(
         num_points=81_920,
         num_latents=4096,

@@ -120,7 +120,7 @@ def _compare_insides(
 def _about_codes(codes: Sequence[ShapeCode]) -> dict[str, Any]:
     layout = codes[0].layout
     if not layout.num_ids:
-        return {"bytes_per_object": _mean([code.num_bytes_of_latents() for code in codes])}
+        return {"bytes_per_object": codes[0].num_bytes_of_latents()}
     together = [torch.stack([code.blocks[index] for code in codes]) for index in range(len(layout.blocks))]
     return {
         "codes": score_codes(together, layout.vocabularies[0]),

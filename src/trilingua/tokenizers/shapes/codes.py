@@ -1,7 +1,7 @@
 """What a shape is written as: blocks of ids or of latents, and the frame that leads back to the object's own units.
 
-Every generator of shapes writes block after block: one block a scale (SAR3D, VAT), one for all latents (CG-MLLM), one of
-ids that are written one by one (Kyvo). A layout says what the blocks are and whose they are; codes of one tokenizer
+Every generator of shapes writes block after block: one block a scale (SAR3D, VAT), one for all latents (CG-MLLM), one
+of ids that are written one by one (Kyvo). A layout says what the blocks are and whose they are; codes of one tokenizer
 mean nothing to another, so a file names its layout by digest.
 """
 

@@ -8,7 +8,7 @@ Source: Zhang et al. 2024 (VAT), section 3.3 and appendix A; Zhang et al. 2023 (
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,7 @@ from trilingua.nn.sets import CrossBlock, fourier_dim, fourier_features
 from trilingua.nn.triplanes import TriplanePainter, TriplaneReader
 
 
+@runtime_checkable
 class FieldDecoder(Protocol):
     """What turns latents into features of an object, once, and these into logits of points, as often as one likes."""
 

@@ -1,7 +1,7 @@
 """What every shape tokenizer can do, whatever it reads and writes."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
@@ -23,6 +23,7 @@ class Judged(NamedTuple):
     """From the surface, negative inside."""
 
 
+@runtime_checkable
 class ShapeTokenizer(Protocol):
     """Shapes to codes and back. A module in evaluation mode gives equal codes for equal inputs.
 
@@ -75,6 +76,7 @@ class ShapeTokenizer(Protocol):
         ...
 
 
+@runtime_checkable
 class ScaleTokenizer(ShapeTokenizer, Protocol):
     """A tokenizer whose blocks are scales, each read as what the scales before it add up to."""
 
