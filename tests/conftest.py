@@ -101,6 +101,41 @@ def tiny_run(tiny_tokenizers_run: Path, tiny_shards: Path, tmp_path_factory: pyt
 
 
 @pytest.fixture(scope="session")
+def shape_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shape data directory of eight objects with little measured of each, for tests that only read it."""
+    from trilingua.data.shapes.files import ShapesConfig
+    from trilingua.data.shapes.generate import generate_shapes
+
+    folder = tmp_path_factory.mktemp("shapes") / "data"
+    few = ShapesConfig(
+        num_objects=8,
+        seed=3,
+        split="tiny",
+        num_points=256,
+        num_uniform=256,
+        num_near=256,
+        num_random_views=0,
+        view_size=16,
+        voxel_resolution=16,
+    )
+    generate_shapes(folder, few)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_shape_run(shape_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory of `shape-set-tiny`, trained on `shape_folder` until its shapes are blobs."""
+    from trilingua.core.config import replace_dotted
+    from trilingua.systems.shapes.config import shape_set_tiny
+    from trilingua.systems.shapes.train import train_shapes
+
+    run = tmp_path_factory.mktemp("shape-set") / "run"
+    changes = {"data": str(shape_folder), "trainer.max_steps": 60, "trainer.eval_every_steps": 0}
+    train_shapes(replace_dotted(shape_set_tiny(), {**changes, **EVERY_STEP}), run)
+    return run
+
+
+@pytest.fixture(scope="session")
 def tiny_data(clevr_folder: Path) -> Path:
     """The data directory that `tiny_run` learnt from."""
     return clevr_folder

@@ -11,12 +11,17 @@ if TYPE_CHECKING:
     from trilingua.systems.kyvo.pipeline import Kyvo
 
 __version__ = "0.1.0"
-__all__ = ["Scene", "SceneObject", "__version__", "load", "shipped_model"]
+__all__ = ["Scene", "SceneObject", "__version__", "load", "shipped_folder", "shipped_model"]
+
+
+def shipped_folder() -> Path:
+    """Return the folder of the run directories that come with the package."""
+    return Path(__file__).parent / "shipped"
 
 
 def shipped_model() -> Path:
     """Return the run directory of the model that comes with the package."""
-    return Path(__file__).parent / "shipped" / "kyvo-clevr"
+    return shipped_folder() / "kyvo-clevr"
 
 
 def load(run: str | Path | None = None, *, device: str = "cpu") -> "Kyvo":

@@ -18,7 +18,10 @@ COLORS = "gray, red, blue, green, brown, purple, cyan, yellow"
 PICTURE = "expected a PNG or JPEG picture"
 BLOCKED = "is a folder where a result goes; rename it, or choose another --out"
 TASKS = "recognition, rendering, editing, qa"
-PRESETS = "kyvo-clevr, kyvo-clevr-tokenizers, kyvo-paper, kyvo-smollm2, kyvo-tiny, kyvo-tiny-tokenizers"
+PRESETS = (
+    "kyvo-clevr, kyvo-clevr-tokenizers, kyvo-paper, kyvo-smollm2, kyvo-tiny, kyvo-tiny-tokenizers, shape-latents, "
+    "shape-latents-paper, shape-latents-tiny, shape-set, shape-set-paper, shape-set-start, shape-set-tiny"
+)
 
 
 def scene_text(**changes):

@@ -24,6 +24,7 @@ VERBS = {
     "train": "a preset to a run directory",
     "evaluate": "a model's figures on a data directory",
     "calibrate": "honest scores: a data directory that nobody trained on to a run's score map",
+    "shape": "meshes to codes and back: `trilingua shape encode`, `decode`, `evaluate`",
     "score": "figures of scenes that are already on disk",
     "export": "a run to a plain Llama checkpoint for `transformers`, or to a slim run",
     "info": "parameters, vocabulary, lengths and memory of a run or preset",

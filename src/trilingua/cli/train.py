@@ -32,7 +32,7 @@ def command(arguments: Sequence[str]) -> None:
         return
     if not name or name.startswith("-"):
         raise ConfigError(f"preset: is missing; it comes first, one of {', '.join(_presets())}")
-    import trilingua.systems.kyvo.config  # noqa: F401  # registers its presets
+    import trilingua.systems.training  # noqa: F401  # registers the presets of all systems
     from trilingua.core.presets import get_preset
 
     default = get_preset(name)
@@ -56,14 +56,10 @@ def command(arguments: Sequence[str]) -> None:
 
 def _train(config: Any, run: Path, *, resume: bool) -> None:
     from trilingua.cli.console import folder_to_write
-    from trilingua.systems.kyvo.config import TokenizersConfig
-    from trilingua.systems.kyvo.train import train_decoder, train_tokenizers
+    from trilingua.systems.training import train as train_any
 
     folder_to_write(run)
-    if isinstance(config, TokenizersConfig):
-        result = train_tokenizers(config, run, resume=resume)
-    else:
-        result = train_decoder(config, run, resume=resume)
+    result = train_any(config, run, resume=resume)
     print(f"{run}: {result.reason} at step {result.step}")
     if result.reason == "interrupted":
         sys.exit(1)
@@ -74,13 +70,14 @@ def _presets() -> dict[str, str]:
     import ast
     from importlib.util import find_spec
 
-    spec = find_spec("trilingua.systems.kyvo")
-    assert spec is not None, "the system is a package beside this one"
+    spec = find_spec("trilingua.systems")
+    assert spec is not None, "the systems are a package beside this one"
     assert spec.origin is not None, "a package of files has a place"
     found = {}
-    for node in ast.parse(Path(spec.origin).with_name("config.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef):
-            for mark in node.decorator_list:
-                if isinstance(mark, ast.Call) and isinstance(mark.args[0], ast.Constant):
-                    found[str(mark.args[0].value)] = (ast.get_docstring(node) or "").splitlines()[0]
+    for path in Path(spec.origin).parent.glob("*/config.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef):
+                for mark in node.decorator_list:
+                    if isinstance(mark, ast.Call) and isinstance(mark.args[0], ast.Constant):
+                        found[str(mark.args[0].value)] = (ast.get_docstring(node) or "").splitlines()[0]
     return dict(sorted(found.items()))

@@ -5,9 +5,8 @@ the cells are recomputed from the scene and its view, which a renderer does in a
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,11 +14,11 @@ from jaxtyping import Float, Int8, Int16, UInt8
 from PIL import Image
 from torch import Tensor
 
-from trilingua.core.errors import ConfigError
 from trilingua.core.random import make_generator
 from trilingua.data.augment import AugmentConfig, augment, shift_offsets
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
+from trilingua.data.epochs import EpochStream
 from trilingua.scenes.scene import Scene
 from trilingua.scenes.schema import CLEVR, Schema
 
@@ -37,7 +36,7 @@ class PictureBatch(NamedTuple):
     """As in `CellTargets`."""
 
 
-class PictureStream:
+class PictureStream(EpochStream[PictureBatch]):
     """Batches of random pictures of a data folder, each picture at most once an epoch.
 
     What an epoch leaves over is no full batch and is passed over; the next epoch has another order.
@@ -72,40 +71,11 @@ class PictureStream:
     ) -> None:
         self._folder = ClevrFolder(folder)
         self._index_map, self._prepare = index_map, prepare
-        self._batch_size, self._grid_size, self._seed, self._schema = batch_size, grid_size, seed, schema
-        self._positions = list(range(len(self._folder)) if positions is None else positions)
-        if not 1 <= batch_size <= len(self._positions):
-            raise ConfigError(f"batch_size: {batch_size}; expected 1 to {len(self._positions)}, the number of pictures")
+        self._grid_size, self._schema = grid_size, schema
         self._augmentation = augmentation or AugmentConfig()
         self._kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-        self._pool = ThreadPoolExecutor(2)
-        self._drawn = 0
-        self._ahead: list[Future[PictureBatch]] = []
-
-    def __iter__(self) -> "PictureStream":
-        return self
-
-    def __next__(self) -> PictureBatch:
-        """Return the next batch; the one after it is prepared meanwhile."""
-        while len(self._ahead) < 2:
-            self._ahead.append(self._pool.submit(self._batch, self._drawn + len(self._ahead)))
-        batch = self._ahead.pop(0).result()
-        self._drawn += 1
-        return batch
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return how many batches were drawn."""
-        return {"drawn": self._drawn}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on after the batches that were drawn."""
-        self._drawn = int(state["drawn"])
-        self._ahead = []
-
-    def skip(self) -> None:
-        """Pass over one batch."""
-        self._drawn += 1
-        self._ahead = self._ahead[1:]
+        chosen = list(range(len(self._folder)) if positions is None else positions)
+        super().__init__(chosen, batch_size=batch_size, seed=seed, title="pictures")
 
     def batch(self, positions: Sequence[int]) -> PictureBatch:
         """Return the pictures at `positions` of the folder as they are."""
@@ -113,17 +83,12 @@ class PictureStream:
         seen, *targets = (torch.from_numpy(np.stack(part)) for part in (images, classes, values))
         return PictureBatch(seen, seen, *targets)
 
-    def _batch(self, number: int) -> PictureBatch:
-        per_epoch = len(self._positions) // self._batch_size
-        epoch, place = divmod(number, per_epoch)
-        order = make_generator(self._seed, "pictures", epoch).permutation(len(self._positions))
-        chosen = order[place * self._batch_size : (place + 1) * self._batch_size]
-        positions = [self._positions[index] for index in chosen]
+    def make(self, positions: Sequence[int], epoch: int) -> PictureBatch:
+        """Return the pictures at `positions`, changed anew in each epoch."""
         if not self._augmentation.share:
             return self.batch(positions)
         rows = [
-            self._augmented(position, make_generator(self._seed, "augment", number, place))
-            for place, position in enumerate(positions)
+            self._augmented(position, make_generator(self._seed, "augment", epoch, position)) for position in positions
         ]
         return PictureBatch(*(torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True)))
 

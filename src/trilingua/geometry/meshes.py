@@ -133,6 +133,32 @@ class Frame:
         """Return the frame as a JSON object."""
         return {"center": list(self.center), "scale": self.scale}
 
+    @classmethod
+    def from_json(cls, value: Any, where: str) -> "Frame":
+        """Return the frame that a JSON object describes.
+
+        Args:
+            value: what `to_json` returned.
+            where: file and field, for messages.
+
+        Raises:
+            InputError: a field is missing or out of range; names it.
+        """
+        center, scale = (value.get(name) if isinstance(value, dict) else None for name in ("center", "scale"))
+        numbers = [*center, scale] if isinstance(center, list) and len(center) == 3 else []
+        if not numbers or not all(
+            isinstance(number, int | float) and not isinstance(number, bool) and abs(number) <= 2 * LARGEST_COORDINATE
+            for number in numbers
+        ):
+            raise InputError(
+                f"{where}: {value!r:.60} is not allowed; expected center, three numbers, and scale, one, all at most "
+                f"{2 * LARGEST_COORDINATE:.0e}"
+            )
+        if not numbers[3] > 0:
+            raise InputError(f"{where}.scale: {scale} is not allowed; expected a number above 0")
+        x, y, z = map(float, numbers[:3])
+        return cls(center=(x, y, z), scale=float(numbers[3]))
+
 
 def check_mesh(mesh: Mesh) -> None:
     """Raise unless the mesh can be normalised, sampled and measured.

@@ -9,7 +9,6 @@ Source: Esser et al. 2021 (VQGAN), section 3.1; Kyvo, appendix D.1 (sizes).
 Differs: the published tokenizer is a convolutional VQGAN fine-tuned from ImageNet weights.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from trilingua.core.errors import ConfigError
+from trilingua.nn.digests import digest_weights
 from trilingua.nn.patches import HEAD_DIM, PatchTransformer, images_to_patches
 from trilingua.quantize.vq import Quantized, VectorQuantizer
 
@@ -170,11 +170,7 @@ class ImageTokenizer(nn.Module):
     @property
     def digest(self) -> str:
         """SHA-256 of all weights: two image tokenizers that share it give the same codes the same meaning."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return digest_weights(self)
 
 
 def image_to_pixels(image: Image.Image, size: int) -> UInt8[np.ndarray, "3 height width"]:

@@ -190,6 +190,15 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise WriteError(f"{path}: could not be written ({reason}); free some space and try again") from error
 
 
+def save_module(module: nn.Module, path: Path, *, dtype: torch.dtype | None = None, prefix: str = "") -> None:
+    """Write a module's weights as safetensors, atomically; floating point in `dtype` if it is given."""
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in module_tensors(module).items():
+        converted = tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
+        tensors[prefix + name] = converted.contiguous().cpu()
+    save_weights(path, tensors)
+
+
 def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
     """Fill `module` with the weights of a safetensors file, whatever their type there.
 

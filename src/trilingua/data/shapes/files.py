@@ -5,6 +5,7 @@ after it. A mesh that could not be used has a record alone, with the reason. Kno
 """
 
 import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,35 +129,23 @@ class ShapeArrays:
         Raises:
             InputError: no such file, torn, or of another kind.
         """
-        try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file; check the path") from None
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
-            raise InputError(f"{path}: cannot be read, or is truncated; make it again") from error
-        try:
-            return cls(
-                mesh=Mesh(**_group(arrays, "mesh")),
-                points=SurfacePoints(**_group(arrays, "points", {"normals": np.float32})),
-                distances=DistanceSamples(**_group(arrays, "distances")),
-                voxels=Voxels(
-                    arrays["voxels.coords"],
-                    arrays["voxels.features"].astype(np.float32),
-                    int(arrays["voxels.resolution"]),
-                ),
-                cameras=_cameras(arrays),
-                pictures=[
-                    MeshPicture(image=image, depth=depth * np.float32(DEPTH_STEP), normals=normals / np.float32(127))
-                    for image, depth, normals in zip(
-                        arrays["views.image"], arrays["views.depth"], arrays["views.normals"], strict=True
-                    )
-                ],
-            )
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{path}: holds no object ({error}); expected what `trilingua data shapes` writes") from (
-                error
-            )
+        return cls(**_read_groups(path, tuple(_READERS)))
+
+
+def _read_groups(path: Path, groups: Sequence[str]) -> dict[str, Any]:
+    """Return some of what `ShapeArrays` holds, by name; what is not asked for is not unpacked."""
+    wanted = {_ARRAYS.get(group, group) for group in groups}
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files if name.partition(".")[0] in wanted}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path") from None
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+        raise InputError(f"{path}: cannot be read, or is truncated; make it again") from error
+    try:
+        return {group: _READERS[group](arrays) for group in groups}
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: holds no object ({error}); expected what `trilingua data shapes` writes") from error
 
 
 def _group(arrays: dict[str, np.ndarray], group: str, kinds: dict[str, type] | None = None) -> dict[str, Any]:
@@ -170,6 +159,28 @@ def _cameras(arrays: dict[str, np.ndarray]) -> list[Camera]:
         Camera(world_from_camera=transform, focal_length=float(focal), width=width, height=height)
         for transform, focal in zip(arrays["views.world_from_camera"], arrays["views.focal_length"], strict=True)
     ]
+
+
+def _pictures(arrays: dict[str, np.ndarray]) -> list[MeshPicture]:
+    parts = zip(arrays["views.image"], arrays["views.depth"], arrays["views.normals"], strict=True)
+    return [
+        MeshPicture(image=image, depth=depth * np.float32(DEPTH_STEP), normals=normals / np.float32(127))
+        for image, depth, normals in parts
+    ]
+
+
+_READERS: dict[str, Callable[[dict[str, np.ndarray]], Any]] = {
+    "mesh": lambda arrays: Mesh(**_group(arrays, "mesh")),
+    "points": lambda arrays: SurfacePoints(**_group(arrays, "points", {"normals": np.float32})),
+    "distances": lambda arrays: DistanceSamples(**_group(arrays, "distances")),
+    "voxels": lambda arrays: Voxels(**_group(arrays, "voxels", {"features": np.float32, "resolution": int})),
+    "cameras": _cameras,
+    "pictures": _pictures,
+}
+"""What makes each field of `ShapeArrays` from the file's arrays."""
+
+_ARRAYS = {"cameras": "views", "pictures": "views"}
+"""What the arrays of a field are called in the file, where it is not the field's name."""
 
 
 def _packed_depth(depth: Float32[np.ndarray, "height width"]) -> np.ndarray:
@@ -202,10 +213,21 @@ class ShapeFolder:
 
     def arrays(self, index: int) -> ShapeArrays:
         """Return what was measured of one object, in the order of `records`."""
-        return ShapeArrays.load(self.path / "objects" / f"{self.records[index]['stem']}.npz")
+        return ShapeArrays.load(self._path(index))
+
+    def points(self, index: int) -> SurfacePoints:
+        """Return the points of one object's surface, without reading more."""
+        points: SurfacePoints = _read_groups(self._path(index), ["points"])["points"]
+        return points
+
+    def distances(self, index: int) -> DistanceSamples:
+        """Return the places of one object with their distances, without reading more."""
+        distances: DistanceSamples = _read_groups(self._path(index), ["distances"])["distances"]
+        return distances
+
+    def _path(self, index: int) -> Path:
+        return self.path / "objects" / f"{self.records[index]['stem']}.npz"
 
     def frame(self, index: int) -> Frame:
         """Return where one object stood and how large it was."""
-        frame = self.records[index]["frame"]
-        x, y, z = frame["center"]
-        return Frame(center=(x, y, z), scale=frame["scale"])
+        return Frame.from_json(self.records[index]["frame"], f"{self.path / 'manifest.json'}: objects[{index}].frame")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from trilingua.core.config import differences, from_json, to_json
 from trilingua.core.errors import CheckpointError, ConfigError, VocabularyError
@@ -33,7 +32,7 @@ from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.sequences import SequenceTokenizer, count_places
 from trilingua.tokenizers.text import TextTokenizer
 from trilingua.tokenizers.vocabulary import Vocabulary, structural_markers
-from trilingua.training.checkpoints import load_weights, module_tensors, save_weights
+from trilingua.training.checkpoints import load_weights, save_module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,15 +269,6 @@ def write_score_map(run: str | Path, score_map: ScoreMap) -> None:
         raise CheckpointError(f"{run}: holds tokenizers and no decoder; pass the run of a `kyvo-*` preset")
     saved["kyvo"]["score_map"] = to_json(score_map)
     write_json(run / "config.json", saved)
-
-
-def save_module(module: nn.Module, path: Path, *, dtype: torch.dtype | None = None, prefix: str = "") -> None:
-    """Write a module's weights as safetensors, atomically; floating point in `dtype` if it is given."""
-    tensors: dict[str, Tensor] = {}
-    for name, tensor in module_tensors(module).items():
-        converted = tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
-        tensors[prefix + name] = converted.contiguous().cpu()
-    save_weights(path, tensors)
 
 
 def _is_run(name: str) -> bool:

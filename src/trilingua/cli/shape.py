@@ -1,0 +1,191 @@
+"""The verb `trilingua shape`: meshes to codes, codes to meshes, and how well they come back."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from trilingua.cli.arguments import parse
+from trilingua.core.config import did_you_mean
+from trilingua.core.errors import ConfigError, InputError, TrilinguaError
+
+if TYPE_CHECKING:
+    from trilingua.systems.shapes.pipeline import ShapeModel
+
+_USAGE = """usage: trilingua shape encode MESH... --out DIR [--tokenizer RUN]
+       trilingua shape decode CODES.json... --out DIR [--scales K] [--tokenizer RUN]
+       trilingua shape evaluate DATA_DIR [--limit N] [--out FILE] [--tokenizer RUN]
+
+  encode    meshes (.glb, .obj, .ply) to codes: DIR/STEM.json
+  decode    codes to meshes where the objects were: DIR/STEM.glb
+  evaluate  figures of the round trip on a shape data directory
+
+example: trilingua shape encode chair.glb --out codes --tokenizer runs/shape-set
+`trilingua shape encode --help` lists every option."""
+
+Run = Annotated[str, tyro.conf.arg(metavar="NAME|RUN")]
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Do what the first argument names."""
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("", ())
+    if name in ("-h", "--help"):
+        print(_USAGE)
+    elif name in _ACTIONS:
+        shape(name, rest)
+    elif not name or name.startswith("-"):
+        raise ConfigError("action: is missing; it comes first, as in `trilingua shape encode`")
+    else:
+        raise ConfigError(
+            f"action: {name!r} is unknown; choose one of {', '.join(_ACTIONS)}{did_you_mean(name, _ACTIONS)}"
+        )
+
+
+def shape(name: str, arguments: Sequence[str]) -> None:
+    """Read the arguments of an action and do it."""
+    action = _ACTIONS[name]
+    action(**parse(action, arguments, f"trilingua shape {name}"))
+
+
+def encode(
+    meshes: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MESH")],
+    *,
+    out: Path,
+    tokenizer: Run = "shape-set",
+) -> None:
+    """Write the codes of meshes. A mesh that cannot be used is named with its reason; the others are written.
+
+    Example: trilingua shape encode chair.glb table.obj --out codes --tokenizer runs/shape-set
+
+    Args:
+        meshes: .glb, .obj or .ply files.
+        out: folder for the codes, STEM.json each.
+        tokenizer: run directory, or the name of a tokenizer that comes with the package.
+    """
+    from trilingua.geometry.mesh_files import read_mesh
+
+    _one_by_one(
+        meshes,
+        out,
+        ".json",
+        tokenizer,
+        lambda model, path, target: model.save_code(model.encode(read_mesh(path)), target),
+    )
+
+
+def decode(
+    codes: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="CODES")],
+    *,
+    out: Path,
+    scales: int | None = None,
+    resolution: int = 128,
+    tokenizer: Run = "shape-set",
+) -> None:
+    """Write the meshes of codes, each where the object was and as large as it was.
+
+    Example: trilingua shape decode codes/chair.json --out meshes --scales 3 --tokenizer runs/shape-set
+
+    Args:
+        codes: files that `trilingua shape encode` wrote.
+        out: folder for the meshes, STEM.glb each.
+        scales: decode only so many scales; all by default.
+        resolution: cells along each side of the grid that surfaces are looked for on, from 8 to 512.
+        tokenizer: run directory, or the name of a tokenizer that comes with the package: the one that encoded.
+    """
+    from trilingua.geometry.mesh_files import save_mesh
+
+    if not 8 <= resolution <= 512:
+        raise ConfigError(f"resolution: {resolution} is not allowed; expected 8 to 512")
+
+    def write(model: "ShapeModel", path: Path, target: Path) -> None:
+        code = model.load_code(path)
+        save_mesh(model.decode(code, scales=scales, resolution=resolution), target)
+
+    _one_by_one(codes, out, ".glb", tokenizer, write)
+
+
+def evaluate(
+    data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA_DIR")],
+    *,
+    out: Path | None = None,
+    limit: int | None = None,
+    tokenizer: Run = "shape-set",
+) -> None:
+    """Print the figures of the round trip over a shape data directory as JSON, or write them.
+
+    Example: trilingua shape evaluate data/shapes/val --limit 50 --tokenizer runs/shape-set
+
+    Args:
+        data: shape data directory.
+        out: JSON file for the figures; standard output by default.
+        limit: use only the first so many objects.
+        tokenizer: run directory, or the name of a tokenizer that comes with the package.
+    """
+    from trilingua.cli.console import file_to_write, progress
+    from trilingua.core.io import write_json
+    from trilingua.data.shapes.files import ShapeFolder
+    from trilingua.systems.shapes.evaluate import evaluate_shapes
+
+    if out is not None:
+        file_to_write(out)
+    folder = ShapeFolder(data)
+    figures = evaluate_shapes(_load(tokenizer), folder, limit=limit, progress=progress)
+    if out is None:
+        print(json.dumps(figures, indent=2, allow_nan=False))
+    else:
+        write_json(out, figures)
+        print(out)
+
+
+_ACTIONS: dict[str, Callable[..., None]] = {"encode": encode, "decode": decode, "evaluate": evaluate}
+
+
+def _one_by_one(
+    paths: Sequence[Path],
+    out: Path,
+    ending: str,
+    tokenizer: str,
+    write: "Callable[[ShapeModel, Path, Path], None]",
+) -> None:
+    """Make a file of each path; what fails is said in one line each and costs the others nothing.
+
+    Raises:
+        SystemExit: some failed; with the greatest status among them.
+    """
+    from trilingua.cli.console import outputs, progress, say
+
+    if not paths:
+        raise ConfigError("files: there are none; name at least one")
+    targets = [target for (target,) in outputs(paths, out, ending)]
+    model = _load(tokenizer)
+    status = 0
+    for path, target in progress(list(zip(paths, targets, strict=True)), "shapes"):
+        try:
+            write(model, path, target)
+        except TrilinguaError as error:
+            reason = " ".join(str(error).split())
+            named = reason if str(path) in reason else f"{path}: {reason}"
+            say(f"trilingua shape: {named}")
+            status = max(status, error.exit_code)
+        else:
+            print(target)
+    if status:
+        sys.exit(status)
+
+
+def _load(tokenizer: str) -> "ShapeModel":
+    from trilingua import shipped_folder
+    from trilingua.systems.shapes.pipeline import ShapeModel
+
+    if Path(tokenizer).exists():
+        return ShapeModel.load(tokenizer)
+    shipped = shipped_folder() / tokenizer
+    if not (shipped / "config.json").is_file():
+        raise InputError(
+            f"tokenizer: {tokenizer!r} is no run directory and does not come with the package; "
+            "train one with `trilingua train shape-set`"
+        )
+    return ShapeModel.load(shipped)

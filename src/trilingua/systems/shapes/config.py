@@ -1,0 +1,177 @@
+"""Configurations and presets of the shape tokenizers."""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from trilingua.core.errors import ConfigError
+from trilingua.core.presets import preset
+from trilingua.quantize.multiscale import MultiScaleConfig
+from trilingua.tokenizers.shapes.sets import SetConfig
+from trilingua.training.trainer import TrainerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeConfig:
+    """A shape tokenizer and its training."""
+
+    data: str = ""
+    """Shape data directory to learn from."""
+    start: str = ""
+    """Run whose weights to begin with: a first stage, which differs in its scales alone. Empty: random weights."""
+    tokenizer: SetConfig = field(default_factory=SetConfig)
+    """What is trained."""
+    batch_size: int = 8
+    """Objects of one batch."""
+    num_uniform: int = 1024
+    """Places of each object that are drawn from the whole cube. VAT: 20,000."""
+    num_near: int = 1024
+    """Places near its surface. VAT: 20,000."""
+    held_out: int = 32
+    """Objects at the end of the data that only evaluation sees."""
+    trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(max_steps=1000))
+    """How it is trained."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch_size", 1), ("num_uniform", 0), ("num_near", 0), ("held_out", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {least}")
+        if not self.num_uniform + self.num_near:
+            raise ConfigError("num_uniform, num_near: both are 0; expected places to learn from")
+
+
+def _few_hours(max_steps: int) -> TrainerConfig:
+    """Return how the small presets are trained on two cores."""
+    return TrainerConfig(
+        max_steps=max_steps,
+        learning_rate=1e-3,
+        warmup_steps=200,
+        schedule="wsd",
+        optimizer="muon",
+        weight_decay=0.01,
+        ema_decay=0.995,
+        eval_every_steps=500,
+        save_every_seconds=300.0,
+    )
+
+
+_SECONDS = TrainerConfig(
+    max_steps=20, learning_rate=1e-2, warmup_steps=2, log_every_steps=1, eval_every_steps=10, num_threads=1
+)
+
+_TINY_SET = SetConfig(
+    num_points=128,
+    num_queries=16,
+    num_latents=16,
+    dim=64,
+    encoder_layers=1,
+    decoder_layers=1,
+    num_frequencies=4,
+    plane_side=4,
+    patch_size=4,
+    plane_channels=8,
+    num_mips=2,
+    reader_dim=32,
+    scales=(1, 4, 16),
+    codes=MultiScaleConfig(num_codes=64, code_dim=8),
+    surface_width=1 / 16,
+)
+
+_PAPER_SET = SetConfig(
+    num_points=80_000,
+    num_queries=3072,
+    num_latents=1024,
+    dim=768,
+    encoder_layers=12,
+    decoder_layers=12,
+    plane_side=32,
+    patch_size=8,
+    plane_channels=32,
+    reader_dim=256,
+    scales=(1, 4, 9, 16, 25, 36, 64, 100, 169, 196, 576, 1024),
+    codes=MultiScaleConfig(num_codes=16_384, code_dim=16),
+)
+
+_PAPER_TRAINER = TrainerConfig(
+    max_steps=100_000,
+    learning_rate=1e-4,
+    min_learning_rate_ratio=0.0,
+    warmup_steps=1000,
+    betas=(0.9, 0.99),
+    weight_decay=0.0,
+    ema_decay=0.99,
+)
+
+
+@preset("shape-set-tiny")
+def shape_set_tiny() -> ShapeConfig:
+    """Seconds on two cores: VAT's tokenizer at the size that tests use; its shapes are blobs."""
+    return ShapeConfig(tokenizer=_TINY_SET, batch_size=4, num_uniform=128, num_near=128, held_out=2, trainer=_SECONDS)
+
+
+@preset("shape-set-start")
+def shape_set_start() -> ShapeConfig:
+    """Two cores, an hour and a half: the first stage of `shape-set`, whose latents are not quantized."""
+    config = shape_set()
+    return dataclasses.replace(
+        config, tokenizer=dataclasses.replace(config.tokenizer, scales=()), trainer=_few_hours(8000)
+    )
+
+
+@preset("shape-set")
+def shape_set() -> ShapeConfig:
+    """Two cores, an hour: VAT's tokenizer, 511 ids of 4,096 at nine scales (767 bytes), after `shape-set-start`."""
+    return ShapeConfig(
+        tokenizer=SetConfig(codes=MultiScaleConfig(num_codes=4096, code_dim=16), surface_width=1 / 64),
+        trainer=_few_hours(6000),
+    )
+
+
+@preset("shape-set-paper")
+def shape_set_paper() -> ShapeConfig:
+    """Eight 80 GB GPUs, days: VAT's published sizes, 2,220 ids of 16,384; begin with 200,000 steps without scales."""
+    return ShapeConfig(tokenizer=_PAPER_SET, batch_size=32, num_uniform=20_000, num_near=20_000, trainer=_PAPER_TRAINER)
+
+
+def _without_codes(config: ShapeConfig, *, other_counts: tuple[int, ...], code_dim: int) -> ShapeConfig:
+    """Return the set tokenizer's twin whose latents start as points and are not quantized."""
+    tokenizer = dataclasses.replace(
+        config.tokenizer,
+        compression="points",
+        decoding="points",
+        scales=(),
+        other_counts=other_counts,
+        codes=MultiScaleConfig(code_dim=code_dim),
+    )
+    return dataclasses.replace(config, tokenizer=tokenizer)
+
+
+@preset("shape-latents-tiny")
+def shape_latents_tiny() -> ShapeConfig:
+    """Seconds on two cores: CG-MLLM's set autoencoder at the size that tests use; any number of latents."""
+    return _without_codes(shape_set_tiny(), other_counts=(4, 8), code_dim=8)
+
+
+@preset("shape-latents")
+def shape_latents() -> ShapeConfig:
+    """Two cores, two hours: CG-MLLM's set autoencoder, 64 latents of 16 numbers or 16, 32, 128 of them."""
+    small = dataclasses.replace(shape_set(), trainer=_few_hours(8000))
+    config = _without_codes(small, other_counts=(16, 32, 128), code_dim=16)
+    return dataclasses.replace(config, tokenizer=dataclasses.replace(config.tokenizer, num_latents=64))
+
+
+@preset("shape-latents-paper")
+def shape_latents_paper() -> ShapeConfig:
+    """GPUs, days: the sizes of Hunyuan3D-2.1's autoencoder, whose 512 to 4,096 latents of 64 numbers CG-MLLM writes."""
+    tokenizer = SetConfig(
+        num_points=81_920,
+        num_latents=4096,
+        other_counts=(512, 1024, 2048),
+        dim=1024,
+        encoder_layers=8,
+        decoder_layers=16,
+        compression="points",
+        decoding="points",
+        scales=(),
+        codes=MultiScaleConfig(code_dim=64),
+    )
+    return ShapeConfig(tokenizer=tokenizer, batch_size=32, num_uniform=20_000, num_near=20_000, trainer=_PAPER_TRAINER)

@@ -1,0 +1,128 @@
+"""The figures of a shape tokenizer on a data directory: the round trip from mesh to codes to mesh."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from trilingua.core.errors import ConfigError, InputError
+from trilingua.core.random import make_generator
+from trilingua.data.shapes.files import ShapeFolder
+from trilingua.geometry.fields import Grid
+from trilingua.geometry.isosurface import extract_surface
+from trilingua.geometry.meshes import Mesh, sample_surface
+from trilingua.metrics.codes import bytes_per_object, score_codes
+from trilingua.metrics.geometry import THRESHOLDS, cross_scale_iou, near_surface_accuracy, score_surface
+from trilingua.systems.shapes.pipeline import RESOLUTION, ShapeModel, mesh_of
+from trilingua.tokenizers.shapes.codes import ShapeCode
+
+NUM_POINTS = 10_000
+"""Points of each surface that are compared. Source: VAT, section 4.1."""
+
+
+def evaluate_shapes(
+    model: ShapeModel,
+    folder: ShapeFolder,
+    *,
+    limit: int | None = None,
+    resolution: int = RESOLUTION,
+    progress: Callable[[Sequence[int], str], Iterable[int]] = lambda items, _: items,
+) -> dict[str, Any]:
+    """Return how well the objects of a folder come back from their codes: means over objects.
+
+    Returns:
+        `f_score_0.01`, `f_score_0.02`, `chamfer_l1`, `chamfer_l2`, `normal_consistency` of points drawn from both
+        surfaces (an object that decodes to nothing has F-scores of 0 and is left out of the other three);
+        `iou` at uniform places, `near_accuracy`, `cross_scale_iou`, `iou_at` by scale; `codes` with usage and
+        perplexity by scale; `bytes_per_object`; `seconds` an object; `families` with the IoU of each;
+        `num_objects` and `num_empty`.
+
+    Args:
+        model: the tokenizer.
+        folder: whose objects.
+        limit: only the first so many.
+        resolution: cells along each side of the grid that surfaces are looked for on.
+        progress: shows how far the work is.
+
+    Raises:
+        InputError: a limit below 1, or a folder without uniform places.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"limit: {limit} is not allowed; expected at least 1")
+    num_uniform = int(folder.manifest["settings"]["num_uniform"])
+    if not num_uniform:
+        raise ConfigError(f"{folder.path}: holds no uniform places, by which IoU is judged; make it with --num-uniform")
+    indices = range(min(len(folder), limit or len(folder)))
+    rows, codes = [], []
+    seconds = {"encode": 0.0, "decode": 0.0}
+    for index in progress(indices, "shapes"):
+        arrays = folder.arrays(index)
+        began = time.perf_counter()
+        code = model.encode(arrays.mesh)
+        encoded = time.perf_counter()
+        surface = extract_surface(model.field(code), Grid(resolution=resolution), device=model.device)
+        seconds["encode"] += encoded - began
+        seconds["decode"] += time.perf_counter() - encoded
+        predicted = code.frame.restore(mesh_of(surface)) if len(surface.faces) else None
+        row = _compare_surfaces(predicted, arrays.mesh, index)
+        row |= _compare_insides(model, code, arrays.distances.points, arrays.distances.distances, num_uniform)
+        rows.append(row)
+        codes.append(code)
+    families = [folder.records[index]["family"] for index in indices]
+    return {
+        "num_objects": len(rows),
+        "num_empty": sum(row["empty"] for row in rows),
+        **{name: _mean([row[name] for row in rows]) for name in _MEANS},
+        "iou_at": np.mean([row["iou_at"] for row in rows], axis=0).tolist(),
+        "families": {
+            family: _mean([row["iou"] for row, own in zip(rows, families, strict=True) if own == family])
+            for family in sorted(set(families))
+        },
+        **_about_codes(codes),
+        "seconds": {name: value / len(rows) for name, value in seconds.items()},
+    }
+
+
+_SURFACE = (*(f"f_score_{threshold:g}" for threshold in THRESHOLDS), "chamfer_l1", "chamfer_l2", "normal_consistency")
+_MEANS = (*_SURFACE, "iou", "near_accuracy", "cross_scale_iou")
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _compare_surfaces(predicted: Mesh | None, truth: Mesh, index: int) -> dict[str, Any]:
+    if predicted is None:
+        return {name: 0.0 if name.startswith("f_score") else None for name in _SURFACE} | {"empty": True}
+    found = sample_surface(predicted, NUM_POINTS, make_generator(0, "predicted points", index))
+    true = sample_surface(truth, NUM_POINTS, make_generator(0, "true points", index))
+    scores = score_surface(found.points, true.points, predicted_normals=found.normals, truth_normals=true.normals)
+    return {**scores, "empty": False}
+
+
+def _compare_insides(
+    model: ShapeModel, code: ShapeCode, places: np.ndarray, distances: np.ndarray, num_uniform: int
+) -> dict[str, Any]:
+    """Return IoU and accuracy at places of the data's frame, which the code's frame leads to its field's."""
+    own = torch.from_numpy(((places - np.array(code.frame.center)) / code.frame.scale).astype(np.float32))
+    inside = [
+        (model.field(code, scales=scales).values(own.to(model.device)) > 0).cpu().numpy()
+        for scales in range(1, model.num_scales + 1)
+    ]
+    truth = distances < 0
+    scores = cross_scale_iou([prefix[:num_uniform] for prefix in inside], truth[:num_uniform])
+    return {**scores, "near_accuracy": near_surface_accuracy(inside[-1], truth, distances)}
+
+
+def _about_codes(codes: Sequence[ShapeCode]) -> dict[str, Any]:
+    layout = codes[0].layout
+    if not layout.num_ids:
+        return {"bytes_per_object": codes[0].num_bytes_of_latents()}
+    together = [torch.stack([code.blocks[index] for code in codes]) for index in range(len(layout.blocks))]
+    return {
+        "codes": score_codes(together, layout.vocabularies[0]),
+        "bytes_per_object": bytes_per_object(layout.num_ids, layout.vocabularies),
+    }

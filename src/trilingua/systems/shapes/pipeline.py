@@ -1,0 +1,114 @@
+"""What a person calls: meshes to codes, codes to meshes in the place and size that the object had."""
+
+from pathlib import Path
+
+import torch
+
+from trilingua.core.errors import InputError, VocabularyError
+from trilingua.core.io import read_json, write_json
+from trilingua.geometry.fields import Field, Grid
+from trilingua.geometry.isosurface import Surface, extract_surface
+from trilingua.geometry.meshes import Frame, Mesh, check_mesh
+from trilingua.geometry.srgb import bytes_from_unit
+from trilingua.systems.shapes.build import AnyTokenizer, load_tokenizer
+from trilingua.systems.shapes.inputs import read_from_mesh
+from trilingua.tokenizers.shapes.codes import CodeLayout, ShapeCode
+
+RESOLUTION = 128
+"""Cells along each side of the grid that surfaces are looked for on."""
+
+
+class ShapeModel:
+    """A trained shape tokenizer, ready to use.
+
+    Args:
+        tokenizer: with its weights.
+        device: where to compute.
+    """
+
+    def __init__(self, tokenizer: AnyTokenizer, *, device: str = "cpu") -> None:
+        self.tokenizer = tokenizer.to(device).eval()
+        self.device = torch.device(device)
+        self.layout: CodeLayout = self.tokenizer.layout()
+
+    @classmethod
+    def load(cls, run: str | Path, *, device: str = "cpu") -> "ShapeModel":
+        """Read a run directory that `trilingua train` wrote.
+
+        Raises:
+            InputError: there is no such folder.
+            CheckpointError: the folder is no run of a shape tokenizer, or a file of it is missing or torn.
+        """
+        return cls(load_tokenizer(run, device=device)[1], device=device)
+
+    @property
+    def num_scales(self) -> int:
+        """How many blocks there are, from the first of which on a code can be decoded."""
+        return len(self.layout.blocks)
+
+    def encode(self, mesh: Mesh) -> ShapeCode:
+        """Return the code of a mesh of any size, at any place; the same each time.
+
+        Raises:
+            InputError: the mesh cannot be used.
+        """
+        check_mesh(mesh)
+        outward = mesh.outward()
+        frame = Frame.of(outward)
+        inputs = torch.from_numpy(read_from_mesh(self.tokenizer, frame.normalize(outward)))
+        codes = self.tokenizer.encode(inputs[None].to(self.device))
+        return ShapeCode(layout=self.layout, blocks=tuple(block[0].cpu() for block in codes), frame=frame)
+
+    def field(self, code: ShapeCode, *, scales: int | None = None) -> Field:
+        """Return the field of a code, in [-1, 1]^3.
+
+        Args:
+            code: of this tokenizer.
+            scales: decode only so many scales; None for all.
+
+        Raises:
+            VocabularyError: another tokenizer wrote the code.
+            InputError: a number of scales that there are not.
+        """
+        if code.layout != self.layout:
+            raise VocabularyError("code: another tokenizer wrote it; decode with that one")
+        if scales is not None and not 1 <= scales <= self.num_scales:
+            raise InputError(f"scales: {scales} is not allowed; expected 1 to {self.num_scales}")
+        batch = tuple(block.to(self.device) for block in code.batch)
+        return self.tokenizer.decode(batch, upto=scales)[0]
+
+    def decode(self, code: ShapeCode, *, scales: int | None = None, resolution: int = RESOLUTION) -> Mesh:
+        """Return the mesh of a code, where the object was and as large as it was.
+
+        Args:
+            code: of this tokenizer.
+            scales: decode only so many scales; None for all.
+            resolution: cells along each side of the grid that the surface is looked for on.
+
+        Raises:
+            VocabularyError: another tokenizer wrote the code.
+            InputError: a number of scales that there are not, or a field without a surface.
+        """
+        surface = extract_surface(self.field(code, scales=scales), Grid(resolution=resolution), device=self.device)
+        if not len(surface.faces):
+            raise InputError("code: decodes to nothing, since no point is inside; the tokenizer may be untrained")
+        return code.frame.restore(mesh_of(surface))
+
+    def save_code(self, code: ShapeCode, path: str | Path) -> None:
+        """Write a code as JSON, atomically."""
+        write_json(path, code.to_json(), indent=None)
+
+    def load_code(self, path: str | Path) -> ShapeCode:
+        """Read a code of this tokenizer.
+
+        Raises:
+            InputError: the file is missing, torn, or holds no code.
+            VocabularyError: another tokenizer wrote it.
+        """
+        return ShapeCode.from_json(read_json(path), self.layout, str(path))
+
+
+def mesh_of(surface: Surface) -> Mesh:
+    """Return a surface as a mesh."""
+    colors = None if surface.colors is None else bytes_from_unit(surface.colors)
+    return Mesh(vertices=surface.vertices, faces=surface.faces, vertex_colors=colors)

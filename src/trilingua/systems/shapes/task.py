@@ -1,0 +1,102 @@
+"""Training of a shape tokenizer: its own loss on a batch, and how much of held-out shapes is there at each scale."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trilingua.core.config import to_json
+from trilingua.data.shapes.streams import ShapeBatch
+from trilingua.metrics.codes import score_codes
+from trilingua.metrics.geometry import cross_scale_iou, near_surface_accuracy
+from trilingua.quantize.vq import single_precision
+from trilingua.systems.shapes.build import AnyTokenizer, write_run_config
+from trilingua.systems.shapes.config import ShapeConfig
+from trilingua.tokenizers.shapes.codes import Codes
+from trilingua.tokenizers.shapes.protocol import Judged
+from trilingua.training.task import TrainTask
+
+_JUDGED_AT_ONCE = 8
+"""Held-out objects that are encoded and decoded together."""
+
+
+class ShapeTask(TrainTask):
+    """Trains any shape tokenizer.
+
+    Args:
+        config: what to train.
+        tokenizer: with the weights to begin with.
+        held_out: objects for evaluation, whose places are uniform first; None to skip it.
+        num_uniform: how many of their places are uniform.
+    """
+
+    def __init__(
+        self,
+        config: ShapeConfig,
+        tokenizer: AnyTokenizer,
+        *,
+        held_out: ShapeBatch | None = None,
+        num_uniform: int = 0,
+    ) -> None:
+        self.config, self.tokenizer, self.held_out, self.num_uniform = config, tokenizer, held_out, num_uniform
+
+    def modules(self) -> nn.Module:
+        """Return the tokenizer."""
+        return self.tokenizer
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what a resumed run must agree with."""
+        return {name: value for name, value in to_json(self.config).items() if name not in ("data", "trainer")}
+
+    def write_run_files(self, run_dir: Path) -> None:
+        """Write the configuration."""
+        write_run_config(run_dir, self.config)
+
+    def batch_weight(self, batch: ShapeBatch) -> float:
+        """Return the number of objects."""
+        return float(len(batch.inputs))
+
+    def loss(self, batch: ShapeBatch) -> tuple[Float[Tensor, ""], Mapping[str, float | Tensor]]:
+        """Return the tokenizer's loss and its parts."""
+        return self.tokenizer.loss(batch.inputs, Judged(batch.places, batch.distances))
+
+    @torch.no_grad()
+    def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
+        """Return IoU of all scales and their mean, accuracy near the surface, and perplexity of the codes."""
+        if self.held_out is None:
+            return {}
+        device = next(self.tokenizer.parameters()).device
+        found: list[dict[str, float]] = []
+        all_codes: list[Codes] = []
+        with single_precision(self.held_out.inputs.to(device)):
+            for start in range(0, len(self.held_out.inputs), _JUDGED_AT_ONCE):
+                some = ShapeBatch(*(part[start : start + _JUDGED_AT_ONCE] for part in self.held_out))
+                codes = self.tokenizer.encode(some.inputs.to(device))
+                all_codes.append(codes)
+                found += self._judge(codes, some)
+        figures = {name: sum(one[name] for one in found) / len(found) for name in found[0]}
+        if not all_codes[0][0].is_floating_point():
+            together = [torch.cat(parts).cpu() for parts in zip(*all_codes, strict=True)]
+            perplexity = score_codes(together, self.config.tokenizer.codes.num_codes)["perplexity"]
+            figures |= {"perplexity_first": perplexity[0], "perplexity_last": perplexity[-1]}
+        return figures
+
+    def _judge(self, codes: Codes, batch: ShapeBatch) -> list[dict[str, float]]:
+        """Return the figures of each object of a batch."""
+        prefixes = [self.tokenizer.decode(codes, upto=upto + 1) for upto in range(len(codes))]
+        figures = []
+        for index, (places, distances) in enumerate(zip(batch.places, batch.distances, strict=True)):
+            truth = (distances < 0).numpy()
+            inside = [(fields[index].values(places) > 0).cpu().numpy() for fields in prefixes]
+            uniform = slice(self.num_uniform)
+            scores = cross_scale_iou([prefix[uniform] for prefix in inside], truth[uniform])
+            near = near_surface_accuracy(inside[-1], truth, distances.numpy())
+            figures.append({
+                "iou": scores["iou"],
+                "cross_scale_iou": scores["cross_scale_iou"],
+                "near_accuracy": 1.0 if near is None else near,
+            })  # fmt: skip
+        return figures

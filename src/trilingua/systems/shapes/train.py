@@ -1,0 +1,52 @@
+"""Training of a shape tokenizer, from a configuration to a run directory."""
+
+from pathlib import Path
+
+import torch
+
+from trilingua.core.errors import ConfigError
+from trilingua.data.shapes.files import ShapeFolder
+from trilingua.data.shapes.streams import ShapeStream
+from trilingua.systems.shapes.build import begin_with, build_tokenizer
+from trilingua.systems.shapes.config import ShapeConfig
+from trilingua.systems.shapes.inputs import read_from_folder
+from trilingua.systems.shapes.task import ShapeTask
+from trilingua.training.trainer import Trainer, TrainingResult
+
+
+def train_shapes(config: ShapeConfig, run: Path, *, resume: bool = False) -> TrainingResult:
+    """Train a shape tokenizer into the folder `run`.
+
+    Args:
+        config: `data` is set.
+        run: the run directory.
+        resume: go on from its newest checkpoint.
+
+    Raises:
+        ConfigError: `data` is not set, or holds too little.
+        CheckpointError: as `Trainer.fit`; or `start` is no earlier stage of this tokenizer.
+    """
+    if not config.data:
+        raise ConfigError("data: is not set; pass --data with a shape data directory")
+    folder = ShapeFolder(config.data)
+    first = max(0, len(folder) - config.held_out)
+    if first < config.batch_size:
+        raise ConfigError(
+            f"{config.data}: holds {len(folder)} objects; training needs {config.batch_size + config.held_out}"
+        )
+    torch.manual_seed(config.trainer.seed)
+    tokenizer = build_tokenizer(config)
+    if config.start:
+        begin_with(tokenizer, config.start)
+    stream = ShapeStream(
+        folder,
+        read_from_folder(tokenizer),
+        batch_size=config.batch_size,
+        num_uniform=config.num_uniform,
+        num_near=config.num_near,
+        seed=config.trainer.seed,
+        positions=range(first),
+    )
+    held_out = stream.held_out(range(first, len(folder))) if config.held_out else None
+    task = ShapeTask(config, tokenizer, held_out=held_out, num_uniform=folder.manifest["settings"]["num_uniform"])
+    return Trainer(task, stream, config.trainer, run).fit(resume=resume)

@@ -1,0 +1,128 @@
+"""Decoders of latents into fields: what each point of space is told by a set of vectors.
+
+Two ways from the literature: latents become a triplane that points are projected onto (VAT), or every point attends to
+the latents itself (3DShape2VecSet, Hunyuan3D). The first costs the same whatever the number of latents and next to
+nothing for a point.
+
+Source: Zhang et al. 2024 (VAT), section 3.3 and appendix A; Zhang et al. 2023 (3DShape2VecSet), section 5.3.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trilingua.geometry.fields import Kind
+from trilingua.nn.patches import HEAD_DIM, PatchBlock
+from trilingua.nn.sets import CrossBlock, fourier_dim, fourier_features
+from trilingua.nn.triplanes import TriplanePainter, TriplaneReader
+
+
+@runtime_checkable
+class FieldDecoder(Protocol):
+    """What turns latents into features of an object, once, and these into logits of points, as often as one likes."""
+
+    def __call__(self, latents: Float[Tensor, "batch latent dim"]) -> Float[Tensor, "batch *features dim"]:
+        """Return the features of each object."""
+        ...
+
+    def logits(
+        self, features: Float[Tensor, "batch *features dim"], points: Float[Tensor, "batch point 3"]
+    ) -> Float[Tensor, "batch point"]:
+        """Return the logit of being inside of each object's points."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedField:
+    """One object's features with what reads them: a `geometry.fields.Field` without colours."""
+
+    decoder: FieldDecoder
+    features: Float[Tensor, "*features dim"]
+
+    @property
+    def kind(self) -> Kind:
+        """Values are logits."""
+        return "logit"
+
+    def values(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, " point"]:
+        """Return the logit of being inside of each point."""
+        return self.decoder.logits(self.features[None], points.to(self.features.device)[None])[0]
+
+    def colors(self, points: Float[Tensor, "point 3"]) -> None:
+        """Return None: the field knows no colours."""
+        return None
+
+
+class TriplaneDecoder(nn.Module):
+    """Learned tokens attend once to the latents, then to each other, and paint a triplane that points are read from.
+
+    Args:
+        dim: width of latents and tokens.
+        num_layers: blocks of attention among the tokens.
+        side: tokens along each side of a plane. VAT calls it r and does not say how many.
+        patch_size: samples along each side of what a token paints.
+        channels: of a plane.
+        num_mips: resolutions that are read, each half of the one before. VAT: 3.
+        hidden_dim: width of the layers that read a point's features.
+
+    Differs: VAT's tokens are upsampled by convolutions, which a CPU does slowly.
+    """
+
+    def __init__(
+        self, dim: int, *, num_layers: int, side: int, patch_size: int, channels: int, num_mips: int, hidden_dim: int
+    ) -> None:
+        super().__init__()
+        self.tokens = nn.Parameter(torch.randn(3 * side * side, dim) * 0.02)
+        self.read_latents = CrossBlock(dim)
+        self.blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_layers))
+        self.norm = nn.LayerNorm(dim)
+        self.painter = TriplanePainter(dim, side=side, patch_size=patch_size, channels=channels)
+        self.reader = TriplaneReader(channels=channels, num_mips=num_mips, hidden_dim=hidden_dim, out_dim=1)
+
+    def forward(self, latents: Float[Tensor, "batch latent dim"]) -> Float[Tensor, "batch 3 channel side side"]:
+        """Return the planes of each object."""
+        x = self.read_latents(self.tokens.expand(len(latents), -1, -1), latents)
+        for block in self.blocks:
+            x = block(x)
+        return self.painter(self.norm(x))
+
+    def logits(
+        self, features: Float[Tensor, "batch 3 channel side side"], points: Float[Tensor, "batch point 3"]
+    ) -> Float[Tensor, "batch point"]:
+        """Return the logit of being inside of each object's points."""
+        return self.reader(features, points)[..., 0]
+
+
+class PointDecoder(nn.Module):
+    """Latents attend to each other, and every point to the latents.
+
+    Args:
+        dim: width of the latents.
+        num_layers: blocks of attention among the latents.
+        num_frequencies: of the points' features.
+    """
+
+    def __init__(self, dim: int, *, num_layers: int, num_frequencies: int) -> None:
+        super().__init__()
+        self.num_frequencies = num_frequencies
+        self.blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_layers))
+        self.norm = nn.LayerNorm(dim)
+        self.embed_points = nn.Linear(fourier_dim(num_frequencies), dim)
+        self.read_latents = CrossBlock(dim)
+        self.to_logit = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 1))
+
+    def forward(self, latents: Float[Tensor, "batch latent dim"]) -> Float[Tensor, "batch latent dim"]:
+        """Return the latents as points read them."""
+        for block in self.blocks:
+            latents = block(latents)
+        return self.norm(latents)
+
+    def logits(
+        self, features: Float[Tensor, "batch latent dim"], points: Float[Tensor, "batch point 3"]
+    ) -> Float[Tensor, "batch point"]:
+        """Return the logit of being inside of each object's points."""
+        queries = self.embed_points(fourier_features(points, self.num_frequencies))
+        return self.to_logit(self.read_latents(queries, features))[..., 0].float()

@@ -1,0 +1,106 @@
+"""Points of a surface to a fixed or free number of vectors, whatever the order of the points.
+
+Source: Zhang et al. 2024 (VAT), section 3.1; Zhang et al. 2023 (3DShape2VecSet), section 5.1; Li et al. 2023 (BLIP-2),
+section 3.1, for the Q-Former.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trilingua.core.errors import ConfigError, InputError
+from trilingua.nn.patches import HEAD_DIM, PatchBlock
+from trilingua.nn.sets import CrossBlock, farthest_points, fourier_dim, fourier_features
+
+Compression = Literal["in-context", "queries", "pooling", "points"]
+"""How many vectors become few.
+
+| name | what reads the points | what is kept |
+|---|---|---|
+| in-context (VAT) | learned queries | learned latents that attended to the queries' vectors, and these to them |
+| queries (Q-Former) | learned queries | learned latents that read the queries' vectors in the last block |
+| pooling | learned queries | means of as many neighbouring vectors as it takes |
+| points (3DShape2VecSet, Hunyuan3D) | points that cover the surface, as many as are wanted | all |
+"""
+
+
+class SetEncoder(nn.Module):
+    """Queries read the points of a surface by attention, attend to each other, and are compressed to latents.
+
+    All ways of compression have as many layers and, but for the learned latents, as many weights.
+
+    Args:
+        dim: width of all vectors.
+        num_layers: blocks behind the one that reads the points.
+        num_queries: learned queries; unused by "points". "pooling" needs a multiple of `num_latents`.
+        num_latents: vectors that are kept; unused by "points".
+        num_frequencies: of the points' features.
+        compression: see `Compression`.
+
+    Raises:
+        ConfigError: "pooling" of another number of queries.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_layers: int,
+        num_queries: int,
+        num_latents: int,
+        num_frequencies: int,
+        compression: Compression,
+    ) -> None:
+        super().__init__()
+        if compression == "pooling" and num_queries % num_latents:
+            raise ConfigError(f"num_queries: {num_queries}; pooling needs a multiple of num_latents {num_latents}")
+        self.num_frequencies, self.num_latents, self.compression = num_frequencies, num_latents, compression
+        self.embed_points = nn.Linear(fourier_dim(num_frequencies) + 3, dim)
+        self.read_points = CrossBlock(dim)
+        if compression != "points":
+            self.queries = nn.Parameter(torch.randn(num_queries, dim) * 0.02)
+        if compression in ("in-context", "queries"):
+            self.latents = nn.Parameter(torch.randn(num_latents, dim) * 0.02)
+        asked = compression == "queries"
+        self.blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_layers - asked))
+        if asked:
+            self.read_queries = CrossBlock(dim)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(
+        self, surface: Float[Tensor, "batch point 6"], num_latents: int | None = None
+    ) -> Float[Tensor, "batch latent dim"]:
+        """Return the latents' features.
+
+        Args:
+            surface: places in [-1, 1]^3 and unit normals.
+            num_latents: how many; None: the number that the encoder was made with, as all but "points" must have.
+
+        Raises:
+            InputError: a number of latents that cannot be had.
+        """
+        count = self.num_latents if num_latents is None else num_latents
+        if not 1 <= count <= surface.shape[1] or (count != self.num_latents and self.compression != "points"):
+            allowed = f"1 to {surface.shape[1]}" if self.compression == "points" else str(self.num_latents)
+            raise InputError(f"num_latents: {count} is not allowed; expected {allowed}")
+        points = surface[..., :3]
+        context = self.embed_points(torch.cat([fourier_features(points, self.num_frequencies), surface[..., 3:]], -1))
+        if self.compression == "points":
+            chosen = farthest_points(points, count)
+            queries = context.gather(1, chosen[..., None].expand(-1, -1, context.shape[-1]))
+        else:
+            queries = self.queries.expand(len(surface), -1, -1)
+        x = self.read_points(queries, context)
+        if self.compression == "in-context":
+            x = torch.cat([x, self.latents.expand(len(x), -1, -1)], dim=1)
+        for block in self.blocks:
+            x = block(x)
+        if self.compression == "in-context":
+            x = x[:, -count:]
+        elif self.compression == "queries":
+            x = self.read_queries(self.latents.expand(len(x), -1, -1), x)
+        elif self.compression == "pooling":
+            x = x.unflatten(1, (count, -1)).mean(dim=2)
+        return self.norm(x)

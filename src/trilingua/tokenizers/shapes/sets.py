@@ -1,0 +1,280 @@
+"""Points of a surface to a set of latents, or to ids at growing scales, and back to a field.
+
+With scales this is VAT's tokenizer: latents pass a Gaussian bottleneck, and what its sample leaves over from scale to
+scale is quantized on 1, 4, 9 ... places of their row. Without scales it is the first stage of its training, and, with
+latents that start as points of the surface, the set autoencoder whose latents CG-MLLM writes, any number of them.
+
+Source: Zhang et al. 2024 (VAT), section 3 and appendix A; Zhang et al. 2023 (3DShape2VecSet), section 5; CG-MLLM,
+section 3.1, with the sizes of Hunyuan3D-2.1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float32, Int
+from torch import Tensor, nn
+
+from trilingua.core.errors import ConfigError
+from trilingua.geometry.fields import Field
+from trilingua.geometry.meshes import SurfacePoints
+from trilingua.nn.digests import digest_weights
+from trilingua.nn.patches import HEAD_DIM
+from trilingua.quantize.gaussian import GaussianBottleneck, Posterior
+from trilingua.quantize.multiscale import MultiScaleConfig, MultiScaleQuantized, MultiScaleQuantizer
+from trilingua.quantize.resampling import Interpolation
+from trilingua.tokenizers.shapes.codes import Block, CodeLayout, Codes
+from trilingua.tokenizers.shapes.fields import DecodedField, PointDecoder, TriplaneDecoder
+from trilingua.tokenizers.shapes.protocol import Judged, Reads
+from trilingua.tokenizers.shapes.set_encoder import Compression, SetEncoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetConfig:
+    """Sizes and choices of a set tokenizer, and the weights of its losses."""
+
+    num_points: int = 2048
+    """Points of a surface that are read. VAT: 80,000; Hunyuan3D-2.1: 20 for each latent."""
+    num_queries: int = 128
+    """Learned queries that read them. VAT: 3,072."""
+    num_latents: int = 256
+    """Latents of an object. VAT: 64, 256 or 1,024."""
+    other_counts: tuple[int, ...] = ()
+    """Numbers of latents that training takes by turns with `num_latents`; for compression "points"."""
+    dim: int = 192
+    """Width of encoder and decoder, a multiple of 64. VAT: 768."""
+    encoder_layers: int = 4
+    """Blocks behind the one that reads the points. VAT: 12."""
+    decoder_layers: int = 4
+    """Blocks behind the one that reads the latents. VAT: 12."""
+    num_frequencies: int = 8
+    """Of the features of points. Hunyuan3D-2.1: 8."""
+    compression: Compression = "in-context"
+    """How the latents come about."""
+    decoding: Literal["triplane", "points"] = "triplane"
+    """How the field comes about: see `TriplaneDecoder` and `PointDecoder`."""
+    plane_side: int = 12
+    """Tokens along each side of a plane."""
+    patch_size: int = 8
+    """Samples along each side of what a token paints."""
+    plane_channels: int = 16
+    """Channels of a plane."""
+    num_mips: int = 3
+    """Resolutions of the planes that are read. VAT: 3."""
+    reader_dim: int = 96
+    """Width of the layers that read a point's features."""
+    scales: tuple[int, ...] = (1, 4, 9, 16, 25, 36, 64, 100, 256)
+    """Places of each scale, the last of at most `num_latents`; none: latents are not quantized. VAT's longest: twelve
+    up to 1,024; ours are those whose 511 ids of one byte its "512-Byte" figure counts."""
+    codes: MultiScaleConfig = field(default_factory=MultiScaleConfig)
+    """The codebook; its `code_dim` is the width of a latent, quantized or not."""
+    variational: bool = True
+    """Whether training samples around the latents' means, with a KL loss. VAT's VVQ is that before quantizing."""
+    kl_weight: float = 1e-4
+    """Of the mean divergence of a latent's number from the standard normal. VAT: 1e-4."""
+    codebook_weight: float = 0.2
+    """Of the quantizer's loss. VAT: 0.2."""
+    surface_width: float = 1 / 128
+    """Occupancy falls linearly from 1 this far inside to 0 this far outside. VAT: 1/128."""
+
+    def __post_init__(self) -> None:
+        least = {"num_points": 1, "num_queries": 1, "num_latents": 1, "dim": 1, "encoder_layers": 1}
+        least |= {"decoder_layers": 1, "num_frequencies": 0, "plane_side": 1, "patch_size": 1, "plane_channels": 1}
+        least |= {"num_mips": 1, "reader_dim": 1, "kl_weight": 0, "codebook_weight": 0}
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {value}")
+        if self.dim % HEAD_DIM:
+            raise ConfigError(f"dim: {self.dim}; expected a multiple of {HEAD_DIM}, the width of a head")
+        if not self.surface_width > 0:
+            raise ConfigError(f"surface_width: {self.surface_width}; expected a distance above 0")
+        if self.plane_side * self.patch_size < 2 ** (self.num_mips - 1):
+            raise ConfigError(
+                f"num_mips: {self.num_mips}; planes of {self.plane_side * self.patch_size} cannot be halved so often"
+            )
+        if self.scales and self.compression == "points":
+            raise ConfigError('compression: "points" gives a set without an order, which has no scales; leave them out')
+        if self.other_counts and self.compression != "points":
+            raise ConfigError(f'other_counts: {list(self.other_counts)}; only compression "points" has several numbers')
+        if any(not 1 <= count <= self.num_points for count in self.other_counts):
+            raise ConfigError(f"other_counts: {list(self.other_counts)}; expected 1 to num_points {self.num_points}")
+
+
+class SetCoding(NamedTuple):
+    """What becomes of a batch in training."""
+
+    latents: Float[Tensor, "batch latent code_dim"]
+    """What is decoded."""
+    posterior: Posterior
+    quantized: MultiScaleQuantized | None
+
+
+class SetTokenizer(nn.Module):
+    """Surfaces to latents or ids, and back to fields.
+
+    Args:
+        config: everything.
+
+    Raises:
+        ConfigError: settings that contradict each other.
+
+    Differs: VAT does not say how it resizes a row of latents (here means of areas, linear interpolation), nor whether
+    codes are taken from a sample (here from the mean). Its latents are decoded by convolutions.
+    """
+
+    def __init__(self, config: SetConfig) -> None:
+        super().__init__()
+        self.config = config
+        code_dim = config.codes.code_dim
+        self.encoder = SetEncoder(
+            config.dim,
+            num_layers=config.encoder_layers,
+            num_queries=config.num_queries,
+            num_latents=config.num_latents,
+            num_frequencies=config.num_frequencies,
+            compression=config.compression,
+        )
+        self.bottleneck = GaussianBottleneck(config.dim, code_dim)
+        self.quantizer: MultiScaleQuantizer | None = None
+        if config.scales:
+            row = Interpolation(
+                arrangement="set", sizes=config.scales, full_size=config.num_latents, upsampling="linear"
+            )
+            self.quantizer = MultiScaleQuantizer(row, config.codes)
+        self.unproject = nn.Linear(code_dim, config.dim)
+        # Of a set of points nobody is the first; a row of learned latents has an order, which its scales are about.
+        free = config.compression == "points"
+        self.position = None if free else nn.Parameter(torch.randn(config.num_latents, config.dim) * 0.02)
+        self.decoder: TriplaneDecoder | PointDecoder
+        if config.decoding == "triplane":
+            self.decoder = TriplaneDecoder(
+                config.dim,
+                num_layers=config.decoder_layers,
+                side=config.plane_side,
+                patch_size=config.patch_size,
+                channels=config.plane_channels,
+                num_mips=config.num_mips,
+                hidden_dim=config.reader_dim,
+            )
+        else:
+            self.decoder = PointDecoder(
+                config.dim, num_layers=config.decoder_layers, num_frequencies=config.num_frequencies
+            )
+
+    @property
+    def reads(self) -> Reads:
+        """Points of the surface."""
+        return "points"
+
+    def blocks(self) -> tuple[Block, ...]:
+        """Return one block of latents, or a block of ids for each scale."""
+        dim, num_codes = self.config.codes.code_dim, self.config.codes.num_codes
+        if self.quantizer is not None:
+            return tuple(Block(size=size, dim=dim, vocabulary=num_codes) for size in self.quantizer.codes_per_scale)
+        free = self.config.compression == "points"
+        return (Block(size=None if free else self.config.num_latents, dim=dim, vocabulary=None),)
+
+    def layout(self) -> CodeLayout:
+        """Return the blocks with the digest of all weights."""
+        return CodeLayout(kind="set", weights=digest_weights(self), blocks=self.blocks())
+
+    def prepare(
+        self, shape: SurfacePoints, generator: np.random.Generator | None = None
+    ) -> Float32[np.ndarray, "point 6"]:
+        """Return the first `num_points` places with their normals, or some that the generator chooses."""
+        count = self.config.num_points
+        chosen = slice(count) if generator is None else generator.permutation(len(shape.points))[:count]
+        return np.concatenate([shape.points[chosen], shape.normals[chosen]], axis=1).astype(np.float32)
+
+    def forward(self, surface: Float[Tensor, "batch point 6"], num_latents: int | None = None) -> SetCoding:
+        """Return what is to be decoded; in training mode a sample of it, and the codebook follows."""
+        posterior = self.bottleneck.posterior(self.encoder(surface, num_latents))
+        latents = posterior.sample() if self.training and self.config.variational else posterior.mean
+        if self.quantizer is None:
+            return SetCoding(latents, posterior, None)
+        quantized = self.quantizer(latents)
+        return SetCoding(quantized.vectors, posterior, quantized)
+
+    @torch.no_grad()
+    def encode(self, surface: Float[Tensor, "batch point 6"], *, num_latents: int | None = None) -> Codes:
+        """Return the ids of each scale, or the latents, rounded to half precision; both from the means.
+
+        Args:
+            surface: places and normals.
+            num_latents: how many latents, for compression "points"; None: as many as in the configuration.
+        """
+        coding = self(surface, num_latents)
+        return coding.quantized.codes if coding.quantized is not None else (coding.latents.half().float(),)
+
+    @torch.no_grad()
+    def decode(self, codes: Codes, *, upto: int | None = None) -> list[Field]:
+        """Return the field of each object, from its first `upto` scales."""
+        if self.quantizer is not None:
+            latents = self.quantizer.decode(codes, upto=upto)
+        else:
+            latents = self._only_block(codes, upto)
+        return [DecodedField(self.decoder, features) for features in self._features(latents)]
+
+    def _only_block(self, codes: Codes, upto: int | None) -> Tensor:
+        if upto not in (None, 1):
+            raise ConfigError(f"upto: {upto}; expected 1, since latents are one block")
+        return codes[0]
+
+    def _features(self, latents: Float[Tensor, "batch latent code_dim"]) -> Float[Tensor, "batch *features dim"]:
+        x = self.unproject(latents)
+        return self.decoder(x if self.position is None else x + self.position)
+
+    def embed(self, codes: Codes, *, upto: int | None = None) -> Float[Tensor, "batch code code_dim"]:
+        """Return the code vectors of the first `upto` scales, one after the other, or the latents."""
+        if self.quantizer is None:
+            return self._only_block(codes, upto)
+        return torch.cat([self.quantizer.vq.vectors(ids) for ids in codes[:upto]], dim=1)
+
+    def ar_inputs(self, codes: Codes) -> list[Float[Tensor, "batch _code code_dim"]]:
+        """Return what a next-scale model reads at each scale; see `MultiScaleQuantizer`."""
+        return self._scales().ar_inputs(codes)
+
+    def start(self, batch_size: int) -> tuple[Tensor, Float[Tensor, "batch code code_dim"]]:
+        """Return the sum of no scales, and what is read before the first."""
+        return self._scales().start(batch_size)
+
+    def next_input(
+        self, state: Tensor, scale: int, ids: Int[Tensor, "batch code"]
+    ) -> tuple[Tensor, Float[Tensor, "batch next_code code_dim"] | None]:
+        """Return the sum with `scale`, and what is read at the scale behind it; None after the last."""
+        return self._scales().next_input(state, scale, ids)
+
+    def _scales(self) -> MultiScaleQuantizer:
+        if self.quantizer is None:
+            raise ConfigError("scales: there are none; latents are not written scale by scale")
+        return self.quantizer
+
+    def loss(
+        self, inputs: Float[Tensor, "batch point 6"], judged: Judged
+    ) -> tuple[Float[Tensor, ""], Mapping[str, Tensor]]:
+        """Return `occupancy + codebook_weight * codebook + kl_weight * kl`, and the three.
+
+        `occupancy` is the cross-entropy of `clip(0.5 - distance / (2 surface_width), 0, 1)`.
+
+        Source: VAT, section 3.4 (semi-continuous occupancy) and appendix A (weights).
+        """
+        count = None
+        if self.config.other_counts:
+            counts = (self.config.num_latents, *self.config.other_counts)
+            count = counts[int(torch.randint(len(counts), ()))]
+        made = self(inputs, count)
+        logits = self.decoder.logits(self._features(made.latents), judged.points)
+        wanted = (0.5 - judged.distances / (2 * self.config.surface_width)).clamp(0, 1)
+        total = occupancy = F.binary_cross_entropy_with_logits(logits, wanted)
+        parts = {"occupancy": occupancy.detach()}
+        if self.config.variational:
+            kl = made.posterior.kl()
+            total = total + self.config.kl_weight * kl
+            parts["kl"] = kl.detach()
+        if made.quantized is not None:
+            total = total + self.config.codebook_weight * made.quantized.loss
+            parts["codebook"] = made.quantized.loss.detach()
+        return total, parts

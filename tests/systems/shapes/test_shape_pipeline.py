@@ -1,0 +1,120 @@
+"""Meshes to codes and back, where they were and as large as they were; figures are those of the metrics."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from trilingua.core.errors import InputError, VocabularyError
+from trilingua.data.shapes.files import ShapeFolder
+from trilingua.geometry.meshes import Mesh
+from trilingua.metrics.geometry import compute_iou
+from trilingua.systems.shapes.build import build_tokenizer
+from trilingua.systems.shapes.config import shape_latents_tiny, shape_set_tiny
+from trilingua.systems.shapes.evaluate import evaluate_shapes
+from trilingua.systems.shapes.pipeline import ShapeModel
+
+
+@pytest.fixture(scope="module")
+def model(tiny_shape_run):
+    return ShapeModel.load(tiny_shape_run)
+
+
+def box(scale=1.0, center=(0.0, 0.0, 0.0)):
+    made = trimesh.creation.box((1.0, 0.8, 0.6))
+    return Mesh(vertices=made.vertices * scale + np.array(center), faces=made.faces)
+
+
+def test_a_mesh_comes_back_to_its_place_and_size(model):
+    code, moved = model.encode(box()), model.encode(box(40.0, (100.0, -7.0, 3.0)))
+    for one, other in zip(code.blocks, moved.blocks, strict=True):
+        assert torch.equal(one, other)
+    near, far = model.decode(code, resolution=32), model.decode(moved, resolution=32)
+    np.testing.assert_allclose(far.vertices, near.vertices * 40 + (100, -7, 3), rtol=0, atol=2e-4)
+    assert near.volume > 0
+    assert near.is_watertight
+
+
+def test_a_mesh_turned_inside_out_has_the_same_code(model):
+    inside_out = box().replace(faces=box().faces[:, ::-1].copy())
+    for one, other in zip(model.encode(box()).blocks, model.encode(inside_out).blocks, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_fewer_scales_decode_to_the_prefix(model):
+    code = model.encode(box())
+    points = torch.rand(50, 3) * 2 - 1
+    (prefix,) = model.tokenizer.decode(code.batch, upto=1)
+    assert torch.equal(model.field(code, scales=1).values(points), prefix.values(points))
+    assert torch.equal(model.field(code, scales=3).values(points), model.field(code).values(points))
+    for scales in (0, 4):
+        with pytest.raises(InputError) as caught:
+            model.decode(code, scales=scales)
+        assert str(caught.value) == f"scales: {scales} is not allowed; expected 1 to 3"
+
+
+def test_codes_of_another_tokenizer_are_refused(model, tmp_path):
+    torch.manual_seed(0)
+    other = ShapeModel(build_tokenizer(shape_set_tiny()))
+    code = other.encode(box())
+    with pytest.raises(VocabularyError) as caught:
+        model.field(code)
+    assert str(caught.value) == "code: another tokenizer wrote it; decode with that one"
+    other.save_code(code, tmp_path / "code.json")
+    with pytest.raises(VocabularyError):
+        model.load_code(tmp_path / "code.json")
+    again = other.load_code(tmp_path / "code.json")
+    assert again.frame == code.frame
+    assert all(torch.equal(one, two) for one, two in zip(again.blocks, code.blocks, strict=True))
+
+
+def test_a_field_without_an_inside_is_refused(model):
+    code = model.encode(box())
+    reader = model.tokenizer.decoder.reader.layers[-1]
+    with torch.no_grad():
+        reader.bias.sub_(100)
+        try:
+            with pytest.raises(InputError) as caught:
+                model.decode(code, resolution=32)
+        finally:
+            reader.bias.add_(100)
+    assert str(caught.value) == "code: decodes to nothing, since no point is inside; the tokenizer may be untrained"
+
+
+def test_figures_are_those_of_the_metrics(model, shape_folder):
+    folder = ShapeFolder(shape_folder)
+    figures = evaluate_shapes(model, folder, limit=2, resolution=32)
+    json.dumps(figures, allow_nan=False)
+    assert (figures["num_objects"], figures["num_empty"]) == (2, 0)
+    assert set(figures) == {
+        "num_objects", "num_empty", "f_score_0.01", "f_score_0.02", "chamfer_l1", "chamfer_l2", "normal_consistency",
+        "iou", "near_accuracy", "cross_scale_iou", "iou_at", "families", "codes", "bytes_per_object", "seconds",
+    }  # fmt: skip
+    assert len(figures["iou_at"]) == 3
+    assert figures["cross_scale_iou"] == pytest.approx(np.mean(figures["iou_at"]))
+    assert figures["iou"] == pytest.approx(figures["iou_at"][-1])
+    assert figures["bytes_per_object"] == 16  # 21 ids of 6 bits
+    ious = []
+    for index in range(2):
+        arrays = folder.arrays(index)
+        points, distances = arrays.distances.points[:256], arrays.distances.distances[:256]
+        values = model.field(model.encode(arrays.mesh)).values(torch.from_numpy(points))
+        ious.append(compute_iou((values > 0).numpy(), distances < 0))
+    assert figures["iou"] == pytest.approx(np.mean(ious), abs=0.02)  # the mesh's frame may move by a rounding
+    with pytest.raises(InputError) as caught:
+        evaluate_shapes(model, folder, limit=0)
+    assert str(caught.value) == "limit: 0 is not allowed; expected at least 1"
+
+
+def test_latents_are_weighed_and_nothing_decoded_is_counted(shape_folder):
+    torch.manual_seed(0)
+    model = ShapeModel(build_tokenizer(shape_latents_tiny()))
+    with torch.no_grad():
+        model.tokenizer.decoder.to_logit[-1].bias.sub_(100)
+    figures = evaluate_shapes(model, ShapeFolder(shape_folder), limit=1, resolution=16)
+    assert (figures["num_empty"], figures["iou"], figures["f_score_0.02"]) == (1, 0.0, 0.0)
+    assert figures["chamfer_l1"] is None
+    assert "codes" not in figures
+    assert figures["bytes_per_object"] == 16 * 8 * 2

@@ -1,0 +1,138 @@
+"""Presets of seconds are trained, saved, loaded to identical codes; stages follow each other; the paper's sizes build."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from trilingua.core.config import replace_dotted
+from trilingua.core.errors import CheckpointError, ConfigError
+from trilingua.core.presets import get_preset, preset_names
+from trilingua.data.shapes.files import ShapeFolder
+from trilingua.systems.shapes.build import build_tokenizer, is_shape_run, load_tokenizer, write_slim_run
+from trilingua.systems.shapes.config import ShapeConfig
+from trilingua.systems.shapes.inputs import read_from_folder
+from trilingua.systems.shapes.train import train_shapes
+from trilingua.tokenizers.shapes.protocol import Judged, ShapeTokenizer
+from trilingua.training.optimizers import build_optimizers
+
+SHAPE_PRESETS = [name for name in preset_names() if isinstance(get_preset(name), ShapeConfig)]
+TINY = [name for name in SHAPE_PRESETS if name.endswith("-tiny")]
+PAPER = [name for name in SHAPE_PRESETS if name.endswith("-paper")]
+ONE_THREAD = {"trainer.num_threads": 1, "trainer.precision": "fp32"}
+
+
+def inputs_of(folder, tokenizer, *indices):
+    read = read_from_folder(tokenizer)
+    return torch.stack([torch.from_numpy(read(ShapeFolder(folder), index, None)) for index in indices])
+
+
+def test_there_is_a_preset_of_each_size():
+    assert len(TINY) == len(PAPER) == 2
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_tiny_preset_learns_in_twenty_steps_and_comes_back(name, shape_folder, tmp_path):
+    config = replace_dotted(get_preset(name), {"data": str(shape_folder), **ONE_THREAD})
+    assert config.trainer.max_steps == 20
+    assert train_shapes(config, tmp_path / "run").reason == "finished"
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert sum(losses[-5:]) < sum(losses[:5])
+    judged = [line for line in lines if "evaluation/iou" in line]
+    assert [line["step"] for line in judged] == [10, 20]
+    assert all(0 <= line["evaluation/near_accuracy"] <= 1 for line in judged)
+    assert is_shape_run(tmp_path / "run")
+    loaded, tokenizer = load_tokenizer(tmp_path / "run")
+    assert loaded == config
+    assert isinstance(tokenizer, ShapeTokenizer)
+    saved = load_file(tmp_path / "run" / "model.safetensors")
+    assert {name: value.tolist() for name, value in tokenizer.state_dict().items()} == {
+        name: value.tolist() for name, value in saved.items()
+    }
+    inputs = inputs_of(shape_folder, tokenizer, 0, 1, 2)
+    codes, again = tokenizer.encode(inputs), load_tokenizer(tmp_path / "run")[1].encode(inputs)
+    assert all(torch.equal(one, other) for one, other in zip(codes, again, strict=True))
+    assert tokenizer.layout() == load_tokenizer(tmp_path / "run")[1].layout()
+
+
+def test_a_stage_begins_with_the_stage_before(shape_folder, tmp_path):
+    second = replace_dotted(get_preset("shape-set-tiny"), {"data": str(shape_folder), "trainer.max_steps": 1,
+                                                           "trainer.eval_every_steps": 0, **ONE_THREAD})  # fmt: skip
+    first = dataclasses.replace(second, tokenizer=dataclasses.replace(second.tokenizer, scales=()))
+    train_shapes(first, tmp_path / "first")
+    still = replace_dotted(second, {"start": str(tmp_path / "first"), "trainer.learning_rate": 0.0})
+    train_shapes(still, tmp_path / "second")
+    before, after = (load_file(tmp_path / run / "model.safetensors") for run in ("first", "second"))
+    assert set(before) < set(after)
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    backwards = dataclasses.replace(first, start=str(tmp_path / "second"))
+    with pytest.raises(CheckpointError):
+        train_shapes(backwards, tmp_path / "third")
+    assert not (tmp_path / "third").exists()
+
+
+def test_a_slim_run_is_read_like_any_other(tiny_shape_run, tmp_path):
+    config, tokenizer = load_tokenizer(tiny_shape_run)
+    write_slim_run(tmp_path, config, tokenizer)
+    slim_config, slim = load_tokenizer(tmp_path)
+    assert slim_config == dataclasses.replace(config, data="")
+    for name, value in slim.state_dict().items():
+        torch.testing.assert_close(value, tokenizer.state_dict()[name].half().float(), rtol=0, atol=0)
+    assert slim.layout().blocks == tokenizer.layout().blocks
+    assert slim.layout().digest != tokenizer.layout().digest
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_papers_sizes_make_a_step(name):
+    config = get_preset(name)
+    with torch.device("meta"):
+        tokenizer = build_tokenizer(config).train()
+        read = torch.empty(1, config.tokenizer.num_points, 6)
+        judged = Judged(torch.empty(1, 40_000, 3), torch.empty(1, 40_000))
+        # The number of latents is drawn, for which a value is needed.
+        tokenizer.config = dataclasses.replace(tokenizer.config, other_counts=())
+        loss, _ = tokenizer.loss(read, judged)
+        loss.backward()
+    trainer = config.trainer
+    (optimizer,) = build_optimizers(
+        tokenizer, kind="adamw", learning_rate=trainer.learning_rate, weight_decay=0.0, betas=trainer.betas
+    )
+    optimizer.step()
+    without = [name for name, weight in tokenizer.named_parameters() if weight.grad is None]
+    assert without == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": ""}, "data: is not set; pass --data with a shape data directory"),
+        ({"held_out": 6}, "{data}: holds 8 objects; training needs 10"),
+        ({"num_near": 300}, "num_near: 300; {data} holds 256 such places of each object"),
+    ],
+)
+def test_data_that_do_not_do_are_refused_in_words(changes, message, shape_folder, tmp_path):
+    config = replace_dotted(get_preset("shape-set-tiny"), {"data": str(shape_folder), **changes})
+    with pytest.raises(ConfigError) as caught:
+        train_shapes(config, tmp_path / "run")
+    assert str(caught.value) == message.format(data=shape_folder)
+    assert not (tmp_path / "run").exists()
+
+
+def test_folders_that_are_no_runs_are_refused_in_words(tiny_shape_run, tmp_path):
+    with pytest.raises(CheckpointError) as caught:
+        load_tokenizer(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: holds no config.json; pass the folder of a run of `trilingua train`"
+    (tmp_path / "config.json").write_text('{"kind": "kyvo"}')
+    with pytest.raises(CheckpointError) as caught:
+        load_tokenizer(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / 'config.json'}: is no configuration of a shape tokenizer; pass the run of a `shape-*` preset"
+    )
+    assert not is_shape_run(tmp_path)
+    (tmp_path / "config.json").write_bytes((tiny_shape_run / "config.json").read_bytes())
+    with pytest.raises(CheckpointError) as caught:
+        load_tokenizer(tmp_path)
+    assert str(caught.value) == f"{tmp_path / 'model.safetensors'}: no such file; this folder is no finished run"
