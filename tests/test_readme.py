@@ -71,7 +71,8 @@ def parsed_only(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for verb in VERBS:
         module = importlib.import_module(f"trilingua.cli.{verb}")
-        for attribute in {"data": ("clevr", "shapes"), "train": ("_train",)}.get(verb, (verb,)):
+        inner = {"data": ("clevr", "shapes"), "shape": ("encode", "decode", "evaluate"), "train": ("_train",)}
+        for attribute in inner.get(verb, (verb,)):
             stop(module, attribute, verb)
     return reached
 

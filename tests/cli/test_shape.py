@@ -127,7 +127,7 @@ NO_TOKENIZER = (
     [
         ((), "action: is missing; it comes first, as in `trilingua shape encode`"),
         (("encod",), "action: 'encod' is unknown; choose one of encode, decode, evaluate (did you mean encode?)"),
-        (("encode", "--out", "codes"), "MESH: is missing; see `trilingua shape encode --help`"),
+        (("encode", "--out", "codes"), "files: there are none; name at least one"),
         (("encode", "box.glb"), "--out: is missing; expected a path; see `trilingua shape encode --help`"),
         (("encode", "box.glb", "--out", "codes", "--tokenizer", "nobody"), NO_TOKENIZER),
         (("encode", "box.glb", "a/box.obj", "--out", "codes", *RUN),

@@ -19,7 +19,7 @@ def test_an_epoch_holds_items_once_and_leaves_the_rest_over():
     numbers = stream()
     batches = [next(numbers) for _ in range(6)]
     assert [epoch for _, epoch in batches] == [0, 0, 1, 1, 2, 2]
-    orders = [sum((items for items, own in batches if own == epoch), []) for epoch in range(3)]
+    orders = [[item for items, own in batches if own == epoch for item in items] for epoch in range(3)]
     for order in orders:
         assert len(set(order)) == 6
         assert set(order) <= set(range(10, 17))

@@ -34,20 +34,18 @@ def command(arguments: Sequence[str]) -> None:
     name, rest = (arguments[0], arguments[1:]) if arguments else ("", ())
     if name in ("-h", "--help"):
         print(_USAGE)
-    elif name in _ACTIONS:
-        shape(name, rest)
+    elif name == "encode":
+        encode(**parse(encode, rest, "trilingua shape encode"))
+    elif name == "decode":
+        decode(**parse(decode, rest, "trilingua shape decode"))
+    elif name == "evaluate":
+        evaluate(**parse(evaluate, rest, "trilingua shape evaluate"))
     elif not name or name.startswith("-"):
         raise ConfigError("action: is missing; it comes first, as in `trilingua shape encode`")
     else:
         raise ConfigError(
             f"action: {name!r} is unknown; choose one of {', '.join(_ACTIONS)}{did_you_mean(name, _ACTIONS)}"
         )
-
-
-def shape(name: str, arguments: Sequence[str]) -> None:
-    """Read the arguments of an action and do it."""
-    action = _ACTIONS[name]
-    action(**parse(action, arguments, f"trilingua shape {name}"))
 
 
 def encode(
@@ -140,7 +138,7 @@ def evaluate(
         print(out)
 
 
-_ACTIONS: dict[str, Callable[..., None]] = {"encode": encode, "decode": decode, "evaluate": evaluate}
+_ACTIONS = ("encode", "decode", "evaluate")
 
 
 def _one_by_one(

@@ -1,4 +1,4 @@
-"""Presets of seconds are trained, saved, loaded to identical codes; stages follow each other; the paper's sizes build."""
+"""Tiny presets are trained, saved, loaded to identical codes; stages follow each other; the paper's sizes build."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Sets of points to codes and back: the same each time and in any order of points, one sum for training and decoding."""
+"""Sets of points to codes and back: the same each time and in any order of points, one sum for all uses."""
 
 import dataclasses
 
