@@ -132,3 +132,11 @@ def test_points_depend_on_the_stream_alone():
     clouds = [sample_surface(ball(), 50, make_generator(3, key)) for key in ("a", "a", "b")]
     np.testing.assert_array_equal(clouds[0].points, clouds[1].points)
     assert not np.array_equal(clouds[0].points, clouds[2].points)
+
+
+def test_a_frame_comes_back_from_json():
+    frame = Frame(center=(0.1, -2e9, 3.0), scale=1e-7)
+    assert Frame.from_json(frame.to_json(), "a.json: frame") == frame
+    with pytest.raises(InputError) as caught:
+        Frame.from_json(frame.to_json() | {"scale": -1.0}, "a.json: frame")
+    assert str(caught.value) == "a.json: frame.scale: -1.0 is not allowed; expected a number above 0"

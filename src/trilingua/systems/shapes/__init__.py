@@ -1,1 +1,1 @@
-"""Shape tokenizers: SAR3D's, VAT's, Kyvo's and CG-MLLM's choices behind one interface; see README.md."""
+"""Shape tokenizers: VAT's and CG-MLLM's behind one interface; see README.md."""

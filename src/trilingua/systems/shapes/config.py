@@ -48,8 +48,8 @@ def _few_hours(max_steps: int) -> TrainerConfig:
         schedule="wsd",
         optimizer="muon",
         weight_decay=0.01,
-        ema_decay=0.995,
-        eval_every_steps=500,
+        ema_decay=0.99,
+        eval_every_steps=1000,
         save_every_seconds=300.0,
     )
 

@@ -1,1 +1,1 @@
-"""Shapes to codes and back: one interface, and a module for each of the papers' choices."""
+"""Shapes to codes and back, behind one interface."""

@@ -1,8 +1,8 @@
 """What a shape is written as: blocks of ids or of latents, and the frame that leads back to the object's own units.
 
-Every generator of shapes writes block after block: one block a scale (SAR3D, VAT), one for all latents (CG-MLLM), one
-of ids that are written one by one (Kyvo). A layout says what the blocks are and whose they are; codes of one tokenizer
-mean nothing to another, so a file names its layout by digest.
+Generators of shapes write block after block: one block a scale (VAT), or one for all latents (CG-MLLM). A layout says
+what the blocks are and whose they are; codes of one tokenizer mean nothing to another, so a file names its layout by
+digest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,8 +31,6 @@ class Block:
     """Width of the vector that each of them is."""
     vocabulary: int | None
     """Ids lie in [0, vocabulary); None: latents."""
-    one_by_one: bool = False
-    """Whether ids are written in order, each after those before it, and not all of the block at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +38,7 @@ class CodeLayout:
     """What the codes of a tokenizer are; hashable."""
 
     kind: str
-    """Which tokenizer: set, voxel, triplane."""
+    """Which class of tokenizers."""
     weights: str
     """Digest of its weights."""
     blocks: tuple[Block, ...]
