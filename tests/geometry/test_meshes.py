@@ -8,7 +8,7 @@ from tests.geometry.solids import ball, cube, open_box, torus
 
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.random import make_generator
-from trilingua.geometry.meshes import GRAY, MARGIN, Frame, Mesh, check_mesh, sample_surface
+from trilingua.geometry.meshes import GRAY, MARGIN, Frame, Mesh, check_manifold, check_mesh, sample_surface
 
 
 def test_volume_bounds_and_orientation():
@@ -36,6 +36,7 @@ def test_watertight_is_without_border():
         faces=np.concatenate([mesh.faces, mesh.faces + 8]),
     )
     assert beside.is_watertight, "two solids that touch along an edge have no border"
+    assert beside.num_torn_edges == 0, "and are a surface there"
 
 
 @given(
@@ -140,3 +141,16 @@ def test_a_frame_comes_back_from_json():
     with pytest.raises(InputError) as caught:
         Frame.from_json(frame.to_json() | {"scale": -1.0}, "a.json: frame")
     assert str(caught.value) == "a.json: frame.scale: -1.0 is not allowed; expected a number above 0"
+
+
+def test_torn_edges_are_those_of_more_than_two_triangles_that_do_not_close():
+    assert cube().num_torn_edges == open_box().num_torn_edges == 0
+    fin = np.concatenate([cube().vertices, [[9.0, 9.0, 9.0]]])
+    torn = Mesh(vertices=fin, faces=np.concatenate([cube().faces, [[*cube().faces[0][:2], len(fin) - 1]]]))
+    assert torn.num_torn_edges == 1
+    with pytest.raises(InputError) as error:
+        check_manifold(torn)
+    assert str(error.value) == (
+        "mesh is not manifold (1 edges of three or more triangles that do not close around them); repair it, or allow "
+        "it (--allow-non-manifold)"
+    )

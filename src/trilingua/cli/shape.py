@@ -52,6 +52,7 @@ def encode(
     meshes: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MESH")],
     *,
     out: Path,
+    allow_non_manifold: bool = False,
     tokenizer: Run = "shape-set",
 ) -> None:
     """Write the codes of meshes. A mesh that cannot be used is named with its reason; the others are written.
@@ -61,17 +62,15 @@ def encode(
     Args:
         meshes: .glb, .obj or .ply files.
         out: folder for the codes, STEM.json each.
+        allow_non_manifold: take meshes, too, whose edges belong to three triangles or more.
         tokenizer: run directory, or the name of a tokenizer that comes with the package.
     """
     from trilingua.geometry.mesh_files import read_mesh
 
-    _one_by_one(
-        meshes,
-        out,
-        ".json",
-        tokenizer,
-        lambda model, path, target: model.save_code(model.encode(read_mesh(path)), target),
-    )
+    def write(model: "ShapeModel", path: Path, target: Path) -> None:
+        model.save_code(model.encode(read_mesh(path), allow_non_manifold=allow_non_manifold), target)
+
+    _one_by_one(meshes, out, ".json", tokenizer, write)
 
 
 def decode(

@@ -73,12 +73,27 @@ class Mesh:
         Then winding numbers are whole. Corners at one place count as one corner, since files repeat them where
         colours or normals differ; solids that touch along an edge are allowed.
         """
+        forward, backward = self._directed_edges()
+        return bool((np.sort(forward) == np.sort(backward)).all())
+
+    @property
+    def num_torn_edges(self) -> int:
+        """Number of edges at which the surface is no surface: three triangles or more that do not close around it.
+
+        Borders count as none, and solids that touch along an edge either. Corners at one place count as one.
+        """
+        forward, backward = self._directed_edges()
+        _, edge, uses = np.unique(np.minimum(forward, backward), return_inverse=True, return_counts=True)
+        excess = np.bincount(edge.reshape(-1), weights=np.sign(forward - backward))
+        return int(((uses > 2) & (excess != 0)).sum())
+
+    def _directed_edges(self) -> tuple[Int[np.ndarray, " edge"], Int[np.ndarray, " edge"]]:
+        """Return a number for each side of each triangle, and the number of the same side run the other way."""
         _, place = np.unique(self.vertices, axis=0, return_inverse=True)
         corners = place.reshape(-1)[self.faces]
         starts, ends = corners.reshape(-1), np.roll(corners, -1, axis=1).reshape(-1)
         count = len(self.vertices)
-        forward, backward = np.sort(starts * count + ends), np.sort(ends * count + starts)
-        return bool((forward == backward).all())
+        return starts * count + ends, ends * count + starts
 
     def colors_at(
         self, faces: Int[np.ndarray, " point"], weights: Float[np.ndarray, "point 3"]
@@ -170,6 +185,19 @@ def check_mesh(mesh: Mesh) -> None:
     """
     for reason in _problems(mesh):
         raise InputError(reason)
+
+
+def check_manifold(mesh: Mesh) -> None:
+    """Raise unless no edge of the mesh belongs to three triangles or more, but for solids that touch there.
+
+    Raises:
+        InputError: some do; one line with their number.
+    """
+    if torn := mesh.num_torn_edges:
+        raise InputError(
+            f"mesh is not manifold ({torn} edges of three or more triangles that do not close around "
+            "them); repair it, or allow it (--allow-non-manifold)"
+        )
 
 
 def _problems(mesh: Mesh) -> Iterator[str]:

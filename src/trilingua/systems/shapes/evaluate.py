@@ -60,7 +60,7 @@ def evaluate_shapes(
     for index in progress(indices, "shapes"):
         arrays = folder.arrays(index)
         began = time.perf_counter()
-        code = model.encode(arrays.mesh)
+        code = model.encode(arrays.mesh, allow_non_manifold=True)
         encoded = time.perf_counter()
         surface = extract_surface(model.field(code), Grid(resolution=resolution), device=model.device)
         seconds["encode"] += encoded - began

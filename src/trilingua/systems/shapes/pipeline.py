@@ -8,7 +8,7 @@ from trilingua.core.errors import InputError, VocabularyError
 from trilingua.core.io import read_json, write_json
 from trilingua.geometry.fields import Field, Grid
 from trilingua.geometry.isosurface import Surface, extract_surface
-from trilingua.geometry.meshes import Frame, Mesh, check_mesh
+from trilingua.geometry.meshes import Frame, Mesh, check_manifold, check_mesh
 from trilingua.geometry.srgb import bytes_from_unit
 from trilingua.systems.shapes.build import AnyTokenizer, load_tokenizer
 from trilingua.systems.shapes.inputs import read_from_mesh
@@ -46,13 +46,20 @@ class ShapeModel:
         """How many blocks there are, from the first of which on a code can be decoded."""
         return len(self.layout.blocks)
 
-    def encode(self, mesh: Mesh) -> ShapeCode:
+    def encode(self, mesh: Mesh, *, allow_non_manifold: bool = False) -> ShapeCode:
         """Return the code of a mesh of any size, at any place; the same each time.
+
+        Args:
+            mesh: what to encode; holes in it are no errors, since points of the surface are read.
+            allow_non_manifold: whether edges may belong to three triangles or more, as in many models that artists
+                made; where parts of such a surface are thin, what is inside may come out otherwise than it was meant.
 
         Raises:
             InputError: the mesh cannot be used.
         """
         check_mesh(mesh)
+        if not allow_non_manifold:
+            check_manifold(mesh)
         outward = mesh.outward()
         frame = Frame.of(outward)
         inputs = torch.from_numpy(read_from_mesh(self.tokenizer, frame.normalize(outward)))
