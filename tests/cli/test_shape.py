@@ -1,10 +1,12 @@
 """`trilingua shape`: round trips, and bad files that are named while the good ones are written."""
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from trilingua.cli.main import run
@@ -193,3 +195,19 @@ def test_a_preset_is_trained_and_described(shape_folder, tiny_shape_run, tmp_pat
     status, out, _ = call(capsys, "info", "shape-latents-paper")
     assert status == 0
     assert "writes      any number of latents of 64 numbers" in out.splitlines()
+
+
+def test_a_slim_run_is_half_as_large_and_nearly_the_same(place, capsys):
+    assert call(capsys, "export", "run", "--format", "run", "--out", "slim") == (0, "slim\n", "")
+    assert sorted(path.name for path in (place / "slim").iterdir()) == ["config.json", "model.safetensors"]
+    whole, slim = ((place / name / "model.safetensors").stat().st_size for name in ("run", "slim"))
+    assert slim < 0.6 * whole
+    full, half = ShapeModel.load("run"), ShapeModel.load("slim")
+    points = torch.rand(200, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    code = full.encode(read_mesh("box.glb"))
+    same = dataclasses.replace(code, layout=half.layout)
+    torch.testing.assert_close(half.field(same).values(points), full.field(code).values(points), atol=0.02, rtol=0.02)
+    assert call(capsys, "export", "run", "--out", "hf") == (
+        2, "", "trilingua export: run: is a shape tokenizer, which is no Llama; pass --format run\n"
+    )  # fmt: skip
+    assert not (place / "hf").exists()
