@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trilingua.scenes.scene import Scene, SceneObject
     from trilingua.systems.kyvo.pipeline import Kyvo
+    from trilingua.systems.shapes.pipeline import ShapeModel
 
 __version__ = "0.1.0"
-__all__ = ["Scene", "SceneObject", "__version__", "load", "shipped_folder", "shipped_model"]
+__all__ = ["Scene", "SceneObject", "__version__", "load", "load_shapes", "shipped_folder", "shipped_model"]
 
 
 def shipped_folder() -> Path:
@@ -38,6 +39,29 @@ def load(run: str | Path | None = None, *, device: str = "cpu") -> "Kyvo":
     from trilingua.systems.kyvo.pipeline import Kyvo
 
     return Kyvo.load(run or shipped_model(), device=device)
+
+
+def load_shapes(run: str | Path = "shape-set", *, device: str = "cpu") -> "ShapeModel":
+    """Return a trained shape tokenizer, ready to use.
+
+    Args:
+        run: a run directory, or the name of a tokenizer that comes with the package.
+        device: "cpu", "cuda" or "cuda:1".
+
+    Raises:
+        InputError: there is neither.
+        CheckpointError: the folder is no run of a shape tokenizer, or a file of it is missing or torn.
+    """
+    from trilingua.core.errors import InputError
+    from trilingua.systems.shapes.pipeline import ShapeModel
+
+    shipped = shipped_folder() / run
+    if not Path(run).exists() and not (shipped / "config.json").is_file():
+        raise InputError(
+            f"tokenizer: {str(run)!r} is no run directory and does not come with the package; "
+            "train one with `trilingua train shape-set`"
+        )
+    return ShapeModel.load(run if Path(run).exists() else shipped, device=device)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The demonstration: fresh scenes that nobody has seen, through all four tasks, as one page."""
+"""The demonstration: fresh scenes that nobody has seen, through all four tasks, and fresh shapes, as one page."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trilingua.app.report import ReportRow, write_report
+from trilingua.app.report import ReportRow, ShapeRow, write_report
+from trilingua.app.shapes import show_shapes
 from trilingua.core.io import write_image, write_json
 from trilingua.core.random import make_generator
 from trilingua.data.clevr.instructions import Instruction, generate_instructions
@@ -22,6 +23,7 @@ from trilingua.metrics.scene_match import score_scenes
 from trilingua.scenes.functions import answer_type
 from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.pipeline import Kyvo
+from trilingua.systems.shapes.pipeline import ShapeModel
 
 QUESTIONS_PER_SCENE = 4
 """Questions asked about each scene, where it has that many; the page shows the first."""
@@ -54,6 +56,8 @@ def run_demo(
     *,
     seed: int,
     num_scenes: int,
+    shapes: ShapeModel | None = None,
+    num_shapes: int = 3,
     progress: Callable[[Any, str], Iterable[Any]] = lambda items, _: items,
     started: float | None = None,
 ) -> dict[str, Any]:
@@ -64,6 +68,8 @@ def run_demo(
         out: the folder; it is made.
         seed: of the scenes.
         num_scenes: how many, at least 1.
+        shapes: a shape tokenizer to show too.
+        num_shapes: how many objects it is shown with, at least 1.
         progress: wraps a list of work with a title.
         started: `time.perf_counter()` at the start of the program, for the total.
     """
@@ -153,7 +159,13 @@ def run_demo(
         "qa": {"accuracy": qa["accuracy"]},
         "seconds": {**seconds, "total": round(time.perf_counter() - started, 3)},
     }
-    write_report(out / "report.html", rows, summary)
+    shape_rows: list[ShapeRow] = []
+    if shapes is not None:
+        shape_rows, summary["shapes"] = timed(
+            "shapes", lambda: show_shapes(shapes, out, seed=seed, num_shapes=num_shapes, progress=progress)
+        )
+        summary["seconds"] = {**seconds, "total": round(time.perf_counter() - started, 3)}
+    write_report(out / "report.html", rows, summary, shapes=shape_rows)
     summary["seconds"]["total"] = round(time.perf_counter() - started, 3)
     write_json(out / "summary.json", summary)
     return summary

@@ -57,21 +57,42 @@ class ReportRow:
     """Label -> value, shown in this order beside the heading."""
 
 
-def write_report(path: str | Path, rows: Sequence[ReportRow], summary: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ShapeRow:
+    """What one object's section shows."""
+
+    name: str
+    """The section's heading."""
+    caption: str
+    """What the object is, in words."""
+    picture: Image.Image
+    """The object itself."""
+    decoded: Sequence[tuple[int, Image.Image]]
+    """Number of scales, and the object as they decode to it."""
+    codes: Sequence[Sequence[float]]
+    """The ids of each scale, or the numbers of the latents."""
+    metrics: Mapping[str, float | int | str | None] = field(default_factory=dict)
+    """Label -> value, shown in this order beside the heading."""
+
+
+def write_report(
+    path: str | Path, rows: Sequence[ReportRow], summary: Mapping[str, Any], *, shapes: Sequence[ShapeRow] = ()
+) -> None:
     """Write the report to `path`, atomically: one file, no reference to any other.
 
     Args:
         path: where the HTML file goes.
         rows: the scenes, in order.
-        summary: the values of `summary.json`; its parts `recognition`, `rendering`, `editing`, `qa` and
+        summary: the values of `summary.json`; its parts `recognition`, `rendering`, `editing`, `qa`, `shapes` and
             `seconds` become the tiles at the top, those that are missing are left out.
+        shapes: objects to show behind the scenes.
 
     Raises:
         InputError: a scene has an object that cannot be drawn, or the file cannot be written.
         DependencyError: the installed trimesh carries no three.js.
     """
     page = Page()
-    content = body(page, rows, summary)
+    content = body(page, rows, summary, shapes)
     data = {"colors": dict(COLORS), "half_sizes": dict(HALF_SIZES), "scenes": page.scenes}
     frame = _resource("report.html")
     filled = {

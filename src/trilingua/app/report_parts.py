@@ -19,7 +19,7 @@ from trilingua.scenes.palette import COLORS, HALF_SIZES
 from trilingua.scenes.scene import Scene, SceneObject
 
 if TYPE_CHECKING:
-    from trilingua.app.report import ReportRow
+    from trilingua.app.report import ReportRow, ShapeRow
 
 _JPEG_QUALITY = 92
 _SHAPES = ("cube", "sphere", "cylinder")
@@ -41,17 +41,21 @@ class Page:
         return len(self.scenes) - 1
 
 
-def body(page: Page, rows: Sequence["ReportRow"], summary: Mapping[str, Any]) -> str:
+def body(page: Page, rows: Sequence["ReportRow"], summary: Mapping[str, Any], shapes: Sequence["ShapeRow"] = ()) -> str:
     """Return the visible part of the page."""
     seed = f", seed {escape(str(summary['seed']))}" if "seed" in summary else ""
     count = f"{len(rows)} scene{'' if len(rows) == 1 else 's'}{seed}"
     links = "".join(f'<a href="#scene-{index}">{index + 1}</a>' for index in range(len(rows)))
     sections = "".join(_section(page, index, row) for index, row in enumerate(rows))
+    sections += "".join(_shape(index, row) for index, row in enumerate(shapes))
+    shape_links = "".join(f'<a href="#shape-{index}">{index + 1}</a>' for index in range(len(shapes)))
+    if shapes:
+        shape_links = f'<span class="soft">Shapes</span>{shape_links}'
     return f"""<header>
 <h1>Trilingua</h1>
 <p class="soft">One model that recognizes, draws, edits and answers. {count}.</p>
 <div class="tiles">{_tiles(summary)}</div>
-<nav aria-label="Scenes"><span class="soft">Scenes</span>{links}</nav>
+<nav aria-label="Scenes"><span class="soft">Scenes</span>{links}{shape_links}</nav>
 </header>
 <main>{sections}</main>
 <footer class="soft">Drag a 3D view to turn it, click it and use the wheel to come nearer, double-click to go back;
@@ -79,6 +83,7 @@ def _tiles(summary: Mapping[str, Any]) -> str:
         ("rendering", "Render", "SSIM", "ssim"),
         ("editing", "Edit", "Jaccard index of edited scenes", "jaccard"),
         ("qa", "Answer", "correct answers", "accuracy"),
+        ("shapes", "Shapes", "F-score at 0.02 of codes decoded", "f_score_0.02"),
         ("seconds", "Time", "seconds in total", "total"),
     ):
         values = summary.get(key)
@@ -114,14 +119,32 @@ def _terms(lines: Sequence[tuple[str, str]]) -> str:
 
 
 def _section(page: Page, index: int, row: "ReportRow") -> str:
-    chips = "".join(
-        f'<span class="chip">{escape(label)}<b>{number(value)}</b></span>' for label, value in row.metrics.items()
-    )
     count = len(row.truth.objects)
     return f"""<article class="scene" id="scene-{index}">
-<div class="head"><h2>{escape(row.name)}</h2><span class="soft">{count} object{"" if count == 1 else "s"}</span>
-<div class="chips">{chips}</div></div>
+{_head(row.name, f"{count} object{'' if count == 1 else 's'}", row.metrics)}
 {_see(page, row)}{_edit(page, row)}{_ask(row)}</article>"""
+
+
+def _head(name: str, about: str, metrics: Mapping[str, Any]) -> str:
+    chips = "".join(
+        f'<span class="chip">{escape(label)}<b>{number(value)}</b></span>' for label, value in metrics.items()
+    )
+    return (
+        f'<div class="head"><h2>{escape(name)}</h2><span class="soft">{escape(about)}</span>'
+        f'<div class="chips">{chips}</div></div>'
+    )
+
+
+def _shape(index: int, row: "ShapeRow") -> str:
+    figures = [_figure(row.picture, "The object")]
+    for count, picture in row.decoded:
+        ids = sum(map(len, row.codes[:count]))
+        figures.append(_figure(picture, f"From {count} scale{'' if count == 1 else 's'}, {ids} codes"))
+    codes = "\n".join(f"{number + 1}: {' '.join(map(str, scale))}" for number, scale in enumerate(row.codes))
+    return f"""<article class="scene" id="shape-{index}">
+{_head(row.name, row.caption, row.metrics)}
+<section class="part square"><h3>To codes and back</h3>{_row(figures)}
+<details><summary>Codes by scale</summary><pre>{escape(codes)}</pre></details></section></article>"""
 
 
 def _see(page: Page, row: "ReportRow") -> str:

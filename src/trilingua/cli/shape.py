@@ -10,7 +10,7 @@ import tyro
 
 from trilingua.cli.arguments import parse
 from trilingua.core.config import did_you_mean
-from trilingua.core.errors import ConfigError, InputError, TrilinguaError
+from trilingua.core.errors import ConfigError, TrilinguaError
 
 if TYPE_CHECKING:
     from trilingua.systems.shapes.pipeline import ShapeModel
@@ -121,6 +121,7 @@ def evaluate(
         limit: use only the first so many objects.
         tokenizer: run directory, or the name of a tokenizer that comes with the package.
     """
+    from trilingua import load_shapes
     from trilingua.cli.console import file_to_write, progress
     from trilingua.core.io import write_json
     from trilingua.data.shapes.files import ShapeFolder
@@ -129,7 +130,7 @@ def evaluate(
     if out is not None:
         file_to_write(out)
     folder = ShapeFolder(data)
-    figures = evaluate_shapes(_load(tokenizer), folder, limit=limit, progress=progress)
+    figures = evaluate_shapes(load_shapes(tokenizer), folder, limit=limit, progress=progress)
     if out is None:
         print(json.dumps(figures, indent=2, allow_nan=False))
     else:
@@ -152,12 +153,13 @@ def _one_by_one(
     Raises:
         SystemExit: some failed; with the greatest status among them.
     """
+    from trilingua import load_shapes
     from trilingua.cli.console import outputs, progress, say
 
     if not paths:
         raise ConfigError("files: there are none; name at least one")
     targets = [target for (target,) in outputs(paths, out, ending)]
-    model = _load(tokenizer)
+    model = load_shapes(tokenizer)
     status = 0
     for path, target in progress(list(zip(paths, targets, strict=True)), "shapes"):
         try:
@@ -171,18 +173,3 @@ def _one_by_one(
             print(target)
     if status:
         sys.exit(status)
-
-
-def _load(tokenizer: str) -> "ShapeModel":
-    from trilingua import shipped_folder
-    from trilingua.systems.shapes.pipeline import ShapeModel
-
-    if Path(tokenizer).exists():
-        return ShapeModel.load(tokenizer)
-    shipped = shipped_folder() / tokenizer
-    if not (shipped / "config.json").is_file():
-        raise InputError(
-            f"tokenizer: {tokenizer!r} is no run directory and does not come with the package; "
-            "train one with `trilingua train shape-set`"
-        )
-    return ShapeModel.load(shipped)

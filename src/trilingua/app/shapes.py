@@ -1,0 +1,100 @@
+"""The demonstration's shapes: objects that nobody has seen, as codes, and what decodes from more and more of them."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from trilingua.app.report import ShapeRow
+from trilingua.core.io import write_image
+from trilingua.core.random import make_generator
+from trilingua.data.shapes.procedural import ProceduralShapes
+from trilingua.geometry.mesh_files import save_mesh
+from trilingua.geometry.mesh_pictures import fixed_cameras, render_mesh
+from trilingua.geometry.mesh_queries import MeshQueries
+from trilingua.geometry.meshes import Frame, Mesh, sample_surface
+from trilingua.metrics.codes import bytes_per_object
+from trilingua.metrics.geometry import score_surface
+from trilingua.systems.shapes.pipeline import ShapeModel
+from trilingua.tokenizers.shapes.codes import ShapeCode
+
+MOST_PREFIXES = 5
+"""Numbers of scales that are shown of an object."""
+
+_PICTURE_SIZE = 320
+_RESOLUTION = 96
+_NUM_POINTS = 10_000
+
+
+def show_shapes(
+    model: ShapeModel,
+    out: Path,
+    *,
+    seed: int,
+    num_shapes: int,
+    progress: Callable[[Any, str], Iterable[Any]] = lambda items, _: items,
+) -> tuple[list[ShapeRow], dict[str, Any]]:
+    """Write meshes, codes and what they decode to into `out`; return what the page shows, and the figures.
+
+    Args:
+        model: the tokenizer.
+        out: the folder.
+        seed: of the objects.
+        num_shapes: how many.
+        progress: wraps a list of work with a title.
+
+    Returns:
+        One row an object; `f_score_0.02` (mean over objects) and `bytes_per_object`.
+    """
+    source = ProceduralShapes(num_objects=num_shapes, seed=seed, split="demo")
+    rows, scores = [], []
+    for index in progress(range(num_shapes), "shapes"):
+        shape = source.load(index)
+        code = model.encode(shape.mesh)
+        counts = _prefixes(model.num_scales)
+        decoded = [model.decode(code, scales=count, resolution=_RESOLUTION) for count in counts]
+        score = _f_score(decoded[-1], shape.mesh, code.frame)
+        name = f"shape_{index:03d}"
+        save_mesh(shape.mesh, out / f"{name}.glb")
+        save_mesh(decoded[-1], out / f"{name}_decoded.glb")
+        model.save_code(code, out / f"{name}.json")
+        pictures = [_draw(mesh, code.frame) for mesh in (shape.mesh, *decoded)]
+        write_image(out / f"{name}.png", pictures[0])
+        write_image(out / f"{name}_decoded.png", pictures[-1])
+        rows.append(
+            ShapeRow(
+                name=f"Shape {index + 1}",
+                caption=shape.caption,
+                picture=pictures[0],
+                decoded=list(zip(counts, pictures[1:], strict=True)),
+                codes=[block.flatten().tolist() for block in code.blocks],
+                metrics={"F-score at 0.02": round(score, 3), "bytes": _num_bytes(code)},
+            )
+        )
+        scores.append(score)
+    return rows, {"f_score_0.02": float(np.mean(scores)), "bytes_per_object": rows[0].metrics["bytes"]}
+
+
+def _prefixes(num_scales: int) -> list[int]:
+    """Return numbers of scales from 1 to all, evenly spread."""
+    spread = np.linspace(1, num_scales, min(num_scales, MOST_PREFIXES))
+    return [int(count) for count in spread.round()]
+
+
+def _draw(mesh: Mesh, frame: Frame) -> Image.Image:
+    camera = fixed_cameras(_PICTURE_SIZE)[0]
+    return Image.fromarray(render_mesh(MeshQueries(frame.normalize(mesh)), camera).image)
+
+
+def _f_score(decoded: Mesh, truth: Mesh, frame: Frame) -> float:
+    points = [
+        sample_surface(frame.normalize(mesh), _NUM_POINTS, make_generator(0, "demo points", which)).points
+        for which, mesh in enumerate((decoded, truth))
+    ]
+    return float(score_surface(*points)["f_score_0.02"])
+
+
+def _num_bytes(code: ShapeCode) -> int:
+    return bytes_per_object(code.layout.num_ids, code.layout.vocabularies) + code.num_bytes_of_latents()
