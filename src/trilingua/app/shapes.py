@@ -9,14 +9,13 @@ from PIL import Image
 
 from trilingua.app.report import ShapeRow
 from trilingua.core.io import write_image
-from trilingua.core.random import make_generator
 from trilingua.data.shapes.procedural import ProceduralShapes
 from trilingua.geometry.mesh_files import save_mesh
 from trilingua.geometry.mesh_pictures import fixed_cameras, render_mesh
 from trilingua.geometry.mesh_queries import MeshQueries
-from trilingua.geometry.meshes import Frame, Mesh, sample_surface
+from trilingua.geometry.meshes import Frame, Mesh
 from trilingua.metrics.codes import bytes_per_object
-from trilingua.metrics.geometry import score_surface
+from trilingua.systems.shapes.evaluate import compare_surfaces
 from trilingua.systems.shapes.pipeline import ShapeModel
 from trilingua.tokenizers.shapes.codes import ShapeCode
 
@@ -25,7 +24,6 @@ MOST_PREFIXES = 5
 
 _PICTURE_SIZE = 320
 _RESOLUTION = 96
-_NUM_POINTS = 10_000
 
 
 def show_shapes(
@@ -55,7 +53,7 @@ def show_shapes(
         code = model.encode(shape.mesh)
         counts = _prefixes(model.num_scales)
         decoded = [model.decode(code, scales=count, resolution=_RESOLUTION) for count in counts]
-        score = _f_score(decoded[-1], shape.mesh, code.frame)
+        score = float(compare_surfaces(*map(code.frame.normalize, (decoded[-1], shape.mesh)))["f_score_0.02"])
         name = f"shape_{index:03d}"
         save_mesh(shape.mesh, out / f"{name}.glb")
         save_mesh(decoded[-1], out / f"{name}_decoded.glb")
@@ -86,14 +84,6 @@ def _prefixes(num_scales: int) -> list[int]:
 def _draw(mesh: Mesh, frame: Frame) -> Image.Image:
     camera = fixed_cameras(_PICTURE_SIZE)[0]
     return Image.fromarray(render_mesh(MeshQueries(frame.normalize(mesh)), camera).image)
-
-
-def _f_score(decoded: Mesh, truth: Mesh, frame: Frame) -> float:
-    points = [
-        sample_surface(frame.normalize(mesh), _NUM_POINTS, make_generator(0, "demo points", which)).points
-        for which, mesh in enumerate((decoded, truth))
-    ]
-    return float(score_surface(*points)["f_score_0.02"])
 
 
 def _num_bytes(code: ShapeCode) -> int:

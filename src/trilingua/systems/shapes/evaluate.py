@@ -66,7 +66,7 @@ def evaluate_shapes(
         seconds["encode"] += encoded - began
         seconds["decode"] += time.perf_counter() - encoded
         predicted = code.frame.restore(mesh_of(surface)) if len(surface.faces) else None
-        row = _compare_surfaces(predicted, arrays.mesh, index)
+        row = compare_surfaces(predicted, arrays.mesh, index)
         row |= _compare_insides(model, code, arrays.distances.points, arrays.distances.distances, num_uniform)
         rows.append(row)
         codes.append(code)
@@ -94,7 +94,14 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _compare_surfaces(predicted: Mesh | None, truth: Mesh, index: int) -> dict[str, Any]:
+def compare_surfaces(predicted: Mesh | None, truth: Mesh, index: int = 0) -> dict[str, Any]:
+    """Return the figures of `score_surface` for `NUM_POINTS` points of each mesh, and whether there is no prediction.
+
+    Args:
+        predicted: in the units of `truth`; None for nothing, which has F-scores of 0 and no distances.
+        truth: in [-1, 1]^3, since thresholds are in its units.
+        index: of the object: which points are drawn.
+    """
     if predicted is None:
         return {name: 0.0 if name.startswith("f_score") else None for name in _SURFACE} | {"empty": True}
     found = sample_surface(predicted, NUM_POINTS, make_generator(0, "predicted points", index))
