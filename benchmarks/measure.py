@@ -1,7 +1,10 @@
 """Contenders timed in turns, and what this machine is. Knows nothing of what is timed."""
 
+import json
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +12,31 @@ from statistics import median
 from typing import Any
 
 import torch
+
+_MEASURE = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+unit = 1 if sys.platform == "darwin" else 1024
+print(json.dumps({"status": status, "seconds": time.perf_counter() - start, "memory": usage.ru_maxrss * unit}))
+"""
+"""Runs in a small process of its own: a child's peak counts its parent's memory at the moment of the fork."""
+
+
+def measure_command(command: list[str]) -> dict[str, float]:
+    """Run a command to its end, and return its `seconds` and the most resident `memory` that it held, in bytes.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    finished = subprocess.run(
+        [sys.executable, "-S", "-c", _MEASURE, *command], capture_output=True, text=True, check=True
+    )
+    found: dict[str, float] = json.loads(finished.stdout.splitlines()[-1])
+    if found["status"]:
+        raise RuntimeError(f"{' '.join(command[3:5])}: failed: {finished.stderr.strip()}")
+    return found
 
 
 def time_in_turns(

@@ -1,22 +1,11 @@
 """A whole `trilingua recognize`, as a person types it: its time and the most memory that it holds."""
 
-import json
-import subprocess
 import sys
 from statistics import median
 
+from measure import measure_command
 from subject import Subject
 from tables import Section
-
-_MEASURE = """
-import json, os, subprocess, sys, time
-start = time.perf_counter()
-child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
-_, status, usage = os.wait4(child.pid, 0)
-unit = 1 if sys.platform == "darwin" else 1024
-print(json.dumps({"status": status, "seconds": time.perf_counter() - start, "memory": usage.ru_maxrss * unit}))
-"""
-"""Runs in a small process of its own: a child's peak counts its parent's memory at the moment of the fork."""
 
 
 def run(subject: Subject) -> Section:
@@ -29,7 +18,7 @@ def run(subject: Subject) -> Section:
         out = subject.folder / f"recognized_{count}"
         command = [sys.executable, "-c", "from trilingua.cli.main import main; main()", "recognize", *pictures]
         command += ["--out", str(out), "--checkpoint", str(subject.run)]
-        found = [_measure(command) for _ in range(1 if subject.quick else 3)]
+        found = [measure_command(command) for _ in range(1 if subject.quick else 3)]
         memory = max(item["memory"] for item in found) / 1e6
         section.rows.append(
             (
@@ -45,13 +34,3 @@ def run(subject: Subject) -> Section:
         f"The run's weights are {weights:.1f} MB on disk.",
     ]
     return section
-
-
-def _measure(command: list[str]) -> dict[str, float]:
-    finished = subprocess.run(
-        [sys.executable, "-S", "-c", _MEASURE, *command], capture_output=True, text=True, check=True
-    )
-    found: dict[str, float] = json.loads(finished.stdout.splitlines()[-1])
-    if found["status"]:
-        raise RuntimeError(f"{' '.join(command[3:5])}: failed: {finished.stderr.strip()}")
-    return found

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 import tyro
 
-Name = Literal["recognition", "training", "rendering", "memory"]
+Name = Literal["recognition", "training", "rendering", "memory", "shapes"]
 
 
 def main(*, out: Path | None = None, run: Path | None = None, only: Name | None = None, quick: bool = False) -> None:

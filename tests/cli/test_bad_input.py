@@ -127,8 +127,8 @@ OUT = ("--out", "out/new")
             "num_scenes: -1 is not allowed; give a whole number of at least 1",
         ),
         (("data", "clevr", "--num-scenes", "1", "--out", "file"), "file: is a file; choose a folder for --out"),
-        (("data", "kitti", *OUT), "data set: 'kitti' is unknown; choose clevr or shapes"),
-        (("data", "clever", *OUT), "data set: 'clever' is unknown; choose clevr or shapes (did you mean clevr?)"),
+        (("data", "kitti", *OUT), "data set: 'kitti' is unknown; choose one of clevr, shapes"),
+        (("data", "clever", *OUT), "data set: 'clever' is unknown; choose one of clevr, shapes (did you mean clevr?)"),
         (
             ("data", "shapes", *OUT),
             "num_objects: is missing; give a whole number of at least 1, or --from",

@@ -48,6 +48,33 @@ def parse(function: Callable[..., None], arguments: Sequence[str], prog: str) ->
         raise ConfigError(f"{explain(box.getvalue(), arguments)}; see `{prog} --help`") from None
 
 
+def act(
+    actions: Mapping[str, Callable[..., None]], arguments: Sequence[str], prog: str, *, usage: str, kind: str
+) -> None:
+    """Call the action that the first argument names with what the others give it.
+
+    Args:
+        actions: by name.
+        arguments: the command line after the verb.
+        prog: the command as it is typed, for messages and help.
+        usage: what `--help` prints in place of an action.
+        kind: what the first argument is, for messages.
+
+    Raises:
+        ConfigError: no action, an unknown one, or wrong arguments for it.
+    """
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("", ())
+    if name in ("-h", "--help"):
+        print(usage)
+    elif name in actions:
+        actions[name](**parse(actions[name], rest, f"{prog} {name}"))
+    elif not name or name.startswith("-"):
+        raise ConfigError(f"{kind}: is missing; it comes first, as in `{prog} {next(iter(actions))}`")
+    else:
+        known = ", ".join(actions)
+        raise ConfigError(f"{kind}: {name!r} is unknown; choose one of {known}{did_you_mean(name, actions)}")
+
+
 def explain(box: str, arguments: Sequence[str]) -> str:
     """Return in one line what a box of `tyro` says is wrong with the arguments."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", box)

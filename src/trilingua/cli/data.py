@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from trilingua.cli.arguments import parse
-from trilingua.core.config import did_you_mean
+from trilingua.cli.arguments import act
 from trilingua.core.errors import ConfigError
 
 _USAGE = """usage: trilingua data clevr --out DIR --num-scenes N [options]
@@ -23,19 +22,7 @@ example: trilingua data clevr --out data/val --num-scenes 100 --seed 7 --split v
 
 def command(arguments: Sequence[str]) -> None:
     """Make the data set that the first argument names."""
-    name, rest = (arguments[0], arguments[1:]) if arguments else ("", ())
-    if name in ("-h", "--help"):
-        print(_USAGE)
-    elif name == "clevr":
-        clevr(**parse(clevr, rest, "trilingua data clevr"))
-    elif name == "shapes":
-        shapes(**parse(shapes, rest, "trilingua data shapes"))
-    elif not name or name.startswith("-"):
-        raise ConfigError("data set: is missing; it comes first, as in `trilingua data clevr`")
-    else:
-        raise ConfigError(
-            f"data set: {name!r} is unknown; choose {' or '.join(_DATA_SETS)}{did_you_mean(name, _DATA_SETS)}"
-        )
+    act({"clevr": clevr, "shapes": shapes}, arguments, "trilingua data", usage=_USAGE, kind="data set")
 
 
 def clevr(
@@ -163,7 +150,5 @@ def shapes(
         say(f"skipped: {len(skipped) - _MOST_REASONS} more; {out / 'manifest.json'} says why")
     print(out / "manifest.json")
 
-
-_DATA_SETS = ("clevr", "shapes")
 
 _MOST_REASONS = 10

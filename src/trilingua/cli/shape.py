@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from trilingua.cli.arguments import parse
-from trilingua.core.config import did_you_mean
+from trilingua.cli.arguments import act
 from trilingua.core.errors import ConfigError, TrilinguaError
 
 if TYPE_CHECKING:
@@ -31,21 +30,8 @@ Run = Annotated[str, tyro.conf.arg(metavar="NAME|RUN")]
 
 def command(arguments: Sequence[str]) -> None:
     """Do what the first argument names."""
-    name, rest = (arguments[0], arguments[1:]) if arguments else ("", ())
-    if name in ("-h", "--help"):
-        print(_USAGE)
-    elif name == "encode":
-        encode(**parse(encode, rest, "trilingua shape encode"))
-    elif name == "decode":
-        decode(**parse(decode, rest, "trilingua shape decode"))
-    elif name == "evaluate":
-        evaluate(**parse(evaluate, rest, "trilingua shape evaluate"))
-    elif not name or name.startswith("-"):
-        raise ConfigError("action: is missing; it comes first, as in `trilingua shape encode`")
-    else:
-        raise ConfigError(
-            f"action: {name!r} is unknown; choose one of {', '.join(_ACTIONS)}{did_you_mean(name, _ACTIONS)}"
-        )
+    actions: dict[str, Callable[..., None]] = {"encode": encode, "decode": decode, "evaluate": evaluate}
+    act(actions, arguments, "trilingua shape", usage=_USAGE, kind="action")
 
 
 def encode(
@@ -136,9 +122,6 @@ def evaluate(
     else:
         write_json(out, figures)
         print(out)
-
-
-_ACTIONS = ("encode", "decode", "evaluate")
 
 
 def _one_by_one(
