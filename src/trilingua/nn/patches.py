@@ -49,12 +49,21 @@ class PatchBlock(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.down.weight)
 
-    def forward(self, x: Float[Tensor, "batch patch dim"]) -> Float[Tensor, "batch patch dim"]:
-        """Return the block's output, of the input's shape."""
+    def forward(
+        self, x: Float[Tensor, "batch patch dim"], bias: Float[Tensor, "*batch head patch patch"] | None = None
+    ) -> Float[Tensor, "batch patch dim"]:
+        """Return the block's output, of the input's shape.
+
+        Args:
+            x: one vector a patch.
+            bias: added to the attention scores.
+        """
         batch, patches, dim = x.shape
         qkv = self.qkv(self.attention_norm(x)).view(batch, patches, 3, self.num_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+        if bias is not None:
+            scores = scores + bias.to(scores.dtype)
         mixed = scores.softmax(dim=-1).to(v.dtype) @ v
         x = x + self.out(mixed.transpose(1, 2).reshape(batch, patches, dim))
         return x + self.down(F.relu(self.up(self.mlp_norm(x))).square())

@@ -80,13 +80,24 @@ class CrossBlock(nn.Module):
         nn.init.zeros_(self.down.weight)
 
     def forward(
-        self, queries: Float[Tensor, "batch query dim"], context: Float[Tensor, "batch point dim"]
+        self,
+        queries: Float[Tensor, "batch query dim"],
+        context: Float[Tensor, "batch point dim"],
+        bias: Float[Tensor, "*batch head query point"] | None = None,
     ) -> Float[Tensor, "batch query dim"]:
-        """Return the queries with what they read added."""
+        """Return the queries with what they read added.
+
+        Args:
+            queries: what reads.
+            context: what is read.
+            bias: added to the attention scores.
+        """
         query = self._heads(self.query(self.query_norm(queries)))
         key, value = map(self._heads, self.key_value(self.context_norm(context)).chunk(2, dim=-1))
-        weights = (query * HEAD_DIM**-0.5 @ key.transpose(-1, -2)).softmax(dim=-1).to(value.dtype)
-        x = queries + self.out((weights @ value).transpose(1, 2).flatten(2))
+        scores = query * HEAD_DIM**-0.5 @ key.transpose(-1, -2)
+        if bias is not None:
+            scores = scores + bias.to(scores.dtype)
+        x = queries + self.out((scores.softmax(dim=-1).to(value.dtype) @ value).transpose(1, 2).flatten(2))
         return x + self.down(F.relu(self.up(self.mlp_norm(x))).square())
 
     def _heads(self, x: Float[Tensor, "batch seq dim"]) -> Float[Tensor, "batch head seq head_dim"]:

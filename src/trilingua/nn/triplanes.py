@@ -14,6 +14,21 @@ PLANES = ((0, 1), (0, 2), (1, 2))
 """The two axes of space that each plane spans; the first runs along its columns."""
 
 
+def plane_places(side: int) -> tuple[Float[Tensor, "token 3"], Float[Tensor, "token 3"]]:
+    """Return where the tokens of a triplane stand, and which axes count for each: 1 for those that its plane spans.
+
+    Args:
+        side: tokens along each side of a plane; they are in raster order, plane after plane.
+    """
+    middles = (torch.arange(side) + 0.5) / side * 2 - 1
+    rows, columns = torch.meshgrid(middles, middles, indexing="ij")
+    places, axes = torch.zeros(3, side * side, 3), torch.zeros(3, side * side, 3)
+    for plane, (across, down) in enumerate(PLANES):
+        places[plane, :, across], places[plane, :, down] = columns.flatten(), rows.flatten()
+        axes[plane, :, [across, down]] = 1
+    return places.flatten(0, 1), axes.flatten(0, 1)
+
+
 class TriplanePainter(nn.Module):
     """Tokens to planes: each token paints a patch that overlaps its neighbours, which leaves no seams.
 

@@ -83,6 +83,7 @@ _PAPER_SET = SetConfig(
     dim=768,
     encoder_layers=12,
     decoder_layers=12,
+    placed=False,
     plane_side=32,
     patch_size=8,
     plane_channels=32,
@@ -137,6 +138,7 @@ def _without_codes(config: ShapeConfig, *, other_counts: tuple[int, ...], code_d
     tokenizer = dataclasses.replace(
         config.tokenizer,
         compression="points",
+        placed=False,
         decoding="points",
         scales=(),
         other_counts=other_counts,
@@ -170,6 +172,7 @@ def shape_latents_paper() -> ShapeConfig:
         encoder_layers=8,
         decoder_layers=16,
         compression="points",
+        placed=False,
         decoding="points",
         scales=(),
         codes=MultiScaleConfig(code_dim=64),

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from trilingua.geometry.fields import Kind
 from trilingua.nn.patches import HEAD_DIM, PatchBlock
+from trilingua.nn.places import DistanceFade, embed_places, squared_distances
 from trilingua.nn.sets import CrossBlock, fourier_dim, fourier_features
-from trilingua.nn.triplanes import TriplanePainter, TriplaneReader
+from trilingua.nn.triplanes import TriplanePainter, TriplaneReader, plane_places
 
 
 @runtime_checkable
@@ -67,15 +68,34 @@ class TriplaneDecoder(nn.Module):
         channels: of a plane.
         num_mips: resolutions that are read, each half of the one before. VAT: 3.
         hidden_dim: width of the layers that read a point's features.
+        latent_places: where each latent stands, if it stands anywhere; attention then fades with distance.
 
     Differs: VAT's tokens are upsampled by convolutions, which a CPU does slowly.
     """
 
     def __init__(
-        self, dim: int, *, num_layers: int, side: int, patch_size: int, channels: int, num_mips: int, hidden_dim: int
+        self,
+        dim: int,
+        *,
+        num_layers: int,
+        side: int,
+        patch_size: int,
+        channels: int,
+        num_mips: int,
+        hidden_dim: int,
+        latent_places: Float[Tensor, "latent 3"] | None = None,
     ) -> None:
         super().__init__()
-        self.tokens = nn.Parameter(torch.randn(3 * side * side, dim) * 0.02)
+        self.placed = latent_places is not None
+        if latent_places is None:
+            tokens = torch.randn(3 * side * side, dim) * 0.02
+        else:
+            places, axes = plane_places(side)
+            tokens = embed_places(places, dim)
+            self.latent_fade, self.fade = DistanceFade(dim // HEAD_DIM), DistanceFade(dim // HEAD_DIM)
+            self.register_buffer("to_latents", squared_distances(places, latent_places, axes), persistent=False)
+            self.register_buffer("to_tokens", squared_distances(places, places, axes, axes), persistent=False)
+        self.tokens = nn.Parameter(tokens)
         self.read_latents = CrossBlock(dim)
         self.blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_layers))
         self.norm = nn.LayerNorm(dim)
@@ -84,9 +104,11 @@ class TriplaneDecoder(nn.Module):
 
     def forward(self, latents: Float[Tensor, "batch latent dim"]) -> Float[Tensor, "batch 3 channel side side"]:
         """Return the planes of each object."""
-        x = self.read_latents(self.tokens.expand(len(latents), -1, -1), latents)
+        near = self.latent_fade(self.to_latents) if self.placed else None
+        x = self.read_latents(self.tokens.expand(len(latents), -1, -1), latents, near)
+        near = self.fade(self.to_tokens) if self.placed else None
         for block in self.blocks:
-            x = block(x)
+            x = block(x, near)
         return self.painter(self.norm(x))
 
     def logits(
@@ -103,11 +125,24 @@ class PointDecoder(nn.Module):
         dim: width of the latents.
         num_layers: blocks of attention among the latents.
         num_frequencies: of the points' features.
+        latent_places: as of `TriplaneDecoder`.
     """
 
-    def __init__(self, dim: int, *, num_layers: int, num_frequencies: int) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_layers: int,
+        num_frequencies: int,
+        latent_places: Float[Tensor, "latent 3"] | None = None,
+    ) -> None:
         super().__init__()
         self.num_frequencies = num_frequencies
+        self.placed = latent_places is not None
+        if latent_places is not None:
+            self.fade, self.point_fade = DistanceFade(dim // HEAD_DIM), DistanceFade(dim // HEAD_DIM)
+            self.register_buffer("latent_places", latent_places, persistent=False)
+            self.register_buffer("to_latents", squared_distances(latent_places, latent_places), persistent=False)
         self.blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_layers))
         self.norm = nn.LayerNorm(dim)
         self.embed_points = nn.Linear(fourier_dim(num_frequencies), dim)
@@ -116,8 +151,9 @@ class PointDecoder(nn.Module):
 
     def forward(self, latents: Float[Tensor, "batch latent dim"]) -> Float[Tensor, "batch latent dim"]:
         """Return the latents as points read them."""
+        near = self.fade(self.to_latents) if self.placed else None
         for block in self.blocks:
-            latents = block(latents)
+            latents = block(latents, near)
         return self.norm(latents)
 
     def logits(
@@ -125,4 +161,5 @@ class PointDecoder(nn.Module):
     ) -> Float[Tensor, "batch point"]:
         """Return the logit of being inside of each object's points."""
         queries = self.embed_points(fourier_features(points, self.num_frequencies))
-        return self.to_logit(self.read_latents(queries, features))[..., 0].float()
+        near = self.point_fade(squared_distances(points, self.latent_places)) if self.placed else None
+        return self.to_logit(self.read_latents(queries, features, near))[..., 0].float()

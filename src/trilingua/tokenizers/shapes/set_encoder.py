@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.nn.patches import HEAD_DIM, PatchBlock
+from trilingua.nn.places import DistanceFade, embed_places, spread_places, squared_distances
 from trilingua.nn.sets import CrossBlock, farthest_points, fourier_dim, fourier_features
 
 Compression = Literal["in-context", "queries", "pooling", "points"]
@@ -38,9 +39,11 @@ class SetEncoder(nn.Module):
         num_latents: vectors that are kept; unused by "points".
         num_frequencies: of the points' features.
         compression: see `Compression`.
+        placed: whether queries and latents stand at places, from which attention fades with distance; not for "points",
+            whose latents nobody could tell the places of.
 
     Raises:
-        ConfigError: "pooling" of another number of queries.
+        ConfigError: "pooling" of another number of queries, or places for "points".
     """
 
     def __init__(
@@ -52,17 +55,35 @@ class SetEncoder(nn.Module):
         num_latents: int,
         num_frequencies: int,
         compression: Compression,
+        placed: bool = False,
     ) -> None:
         super().__init__()
+        if placed and compression == "points":
+            raise ConfigError('placed: compression "points" writes latents without their places')
         if compression == "pooling" and num_queries % num_latents:
             raise ConfigError(f"num_queries: {num_queries}; pooling needs a multiple of num_latents {num_latents}")
         self.num_frequencies, self.num_latents, self.compression = num_frequencies, num_latents, compression
         self.embed_points = nn.Linear(fourier_dim(num_frequencies) + 3, dim)
         self.read_points = CrossBlock(dim)
+        queries, latents = (torch.randn(count, dim) * 0.02 for count in (num_queries, num_latents))
+        self.placed = placed
+        self.latent_places: Tensor | None = None
+        if placed:
+            places, self.latent_places = spread_places(num_queries), spread_places(num_latents)
+            if compression == "pooling":
+                self.latent_places = places.unflatten(0, (num_latents, -1)).mean(dim=1)
+            queries, latents = embed_places(places, dim), embed_places(self.latent_places, dim)
+            together = torch.cat([places, self.latent_places]) if compression == "in-context" else places
+            self.register_buffer("places", places, persistent=False)
+            self.register_buffer("among", squared_distances(together, together), persistent=False)
+            self.point_fade, self.fade = DistanceFade(dim // HEAD_DIM), DistanceFade(dim // HEAD_DIM)
+            if compression == "queries":
+                self.register_buffer("to_queries", squared_distances(self.latent_places, places), persistent=False)
+                self.query_fade = DistanceFade(dim // HEAD_DIM)
         if compression != "points":
-            self.queries = nn.Parameter(torch.randn(num_queries, dim) * 0.02)
+            self.queries = nn.Parameter(queries)
         if compression in ("in-context", "queries"):
-            self.latents = nn.Parameter(torch.randn(num_latents, dim) * 0.02)
+            self.latents = nn.Parameter(latents)
         asked = compression == "queries"
         self.blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_layers - asked))
         if asked:
@@ -92,15 +113,18 @@ class SetEncoder(nn.Module):
             queries = context.gather(1, chosen[..., None].expand(-1, -1, context.shape[-1]))
         else:
             queries = self.queries.expand(len(surface), -1, -1)
-        x = self.read_points(queries, context)
+        near = self.point_fade(squared_distances(self.places, points)) if self.placed else None
+        x = self.read_points(queries, context, near)
         if self.compression == "in-context":
             x = torch.cat([x, self.latents.expand(len(x), -1, -1)], dim=1)
+        near = self.fade(self.among) if self.placed else None
         for block in self.blocks:
-            x = block(x)
+            x = block(x, near)
         if self.compression == "in-context":
             x = x[:, -count:]
         elif self.compression == "queries":
-            x = self.read_queries(self.latents.expand(len(x), -1, -1), x)
+            near = self.query_fade(self.to_queries) if self.placed else None
+            x = self.read_queries(self.latents.expand(len(x), -1, -1), x, near)
         elif self.compression == "pooling":
             x = x.unflatten(1, (count, -1)).mean(dim=2)
         return self.norm(x)

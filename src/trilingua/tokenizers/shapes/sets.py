@@ -54,6 +54,9 @@ class SetConfig:
     """Of the features of points. Hunyuan3D-2.1: 8."""
     compression: Compression = "in-context"
     """How the latents come about."""
+    placed: bool = True
+    """Whether queries, latents and the tokens of planes stand at places, from which attention fades with distance.
+    VAT: no; its tokens find out in 300,000 steps whom they are near. Not for compression "points"."""
     decoding: Literal["triplane", "points"] = "triplane"
     """How the field comes about: see `TriplaneDecoder` and `PointDecoder`."""
     plane_side: int = 12
@@ -95,6 +98,8 @@ class SetConfig:
             raise ConfigError(
                 f"num_mips: {self.num_mips}; planes of {self.plane_side * self.patch_size} cannot be halved so often"
             )
+        if self.placed and self.compression == "points":
+            raise ConfigError('placed: compression "points" writes latents without their places; pass --placed False')
         if self.scales and self.compression == "points":
             raise ConfigError('compression: "points" gives a set without an order, which has no scales; leave them out')
         if self.other_counts and self.compression != "points":
@@ -136,6 +141,7 @@ class SetTokenizer(nn.Module):
             num_latents=config.num_latents,
             num_frequencies=config.num_frequencies,
             compression=config.compression,
+            placed=config.placed,
         )
         self.bottleneck = GaussianBottleneck(config.dim, code_dim)
         self.quantizer: MultiScaleQuantizer | None = None
@@ -158,10 +164,14 @@ class SetTokenizer(nn.Module):
                 channels=config.plane_channels,
                 num_mips=config.num_mips,
                 hidden_dim=config.reader_dim,
+                latent_places=self.encoder.latent_places,
             )
         else:
             self.decoder = PointDecoder(
-                config.dim, num_layers=config.decoder_layers, num_frequencies=config.num_frequencies
+                config.dim,
+                num_layers=config.decoder_layers,
+                num_frequencies=config.num_frequencies,
+                latent_places=self.encoder.latent_places,
             )
 
     @property
