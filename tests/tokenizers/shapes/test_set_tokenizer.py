@@ -21,6 +21,7 @@ VARIANTS = {
     "points": LATENTS,
     "unquantized": dataclasses.replace(TINY, scales=()),
     "point decoder": dataclasses.replace(TINY, decoding="points"),
+    "unplaced": dataclasses.replace(TINY, placed=False),
     "plain": dataclasses.replace(TINY, variational=False),
 }
 
@@ -194,6 +195,10 @@ def test_points_are_the_first_ones_or_those_that_a_generator_chooses(tokenizer):
         (
             {"compression": "points", "scales": (), "other_counts": (4096,)},
             "other_counts: [4096]; expected 1 to num_points 2048",
+        ),
+        (
+            {"compression": "points", "scales": ()},
+            'placed: compression "points" writes latents without their places; pass --placed False',
         ),
     ],
 )

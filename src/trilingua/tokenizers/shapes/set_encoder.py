@@ -79,7 +79,6 @@ class SetEncoder(nn.Module):
             self.point_fade, self.fade = DistanceFade(dim // HEAD_DIM), DistanceFade(dim // HEAD_DIM)
             if compression == "queries":
                 self.register_buffer("to_queries", squared_distances(self.latent_places, places), persistent=False)
-                self.query_fade = DistanceFade(dim // HEAD_DIM)
         if compression != "points":
             self.queries = nn.Parameter(queries)
         if compression in ("in-context", "queries"):
@@ -123,7 +122,7 @@ class SetEncoder(nn.Module):
         if self.compression == "in-context":
             x = x[:, -count:]
         elif self.compression == "queries":
-            near = self.query_fade(self.to_queries) if self.placed else None
+            near = self.fade(self.to_queries) if self.placed else None
             x = self.read_queries(self.latents.expand(len(x), -1, -1), x, near)
         elif self.compression == "pooling":
             x = x.unflatten(1, (count, -1)).mean(dim=2)

@@ -98,14 +98,14 @@ class SetConfig:
             raise ConfigError(
                 f"num_mips: {self.num_mips}; planes of {self.plane_side * self.patch_size} cannot be halved so often"
             )
-        if self.placed and self.compression == "points":
-            raise ConfigError('placed: compression "points" writes latents without their places; pass --placed False')
         if self.scales and self.compression == "points":
             raise ConfigError('compression: "points" gives a set without an order, which has no scales; leave them out')
         if self.other_counts and self.compression != "points":
             raise ConfigError(f'other_counts: {list(self.other_counts)}; only compression "points" has several numbers')
         if any(not 1 <= count <= self.num_points for count in self.other_counts):
             raise ConfigError(f"other_counts: {list(self.other_counts)}; expected 1 to num_points {self.num_points}")
+        if self.placed and self.compression == "points":
+            raise ConfigError('placed: compression "points" writes latents without their places; pass --placed False')
 
 
 class SetCoding(NamedTuple):
