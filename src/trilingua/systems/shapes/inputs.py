@@ -1,25 +1,44 @@
 """What each tokenizer reads of an object: from a shape data directory, or from a mesh that has just come in."""
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import numpy as np
 from jaxtyping import Float32
 
 from trilingua.core.random import make_generator
 from trilingua.data.shapes.files import ShapeFolder
 from trilingua.data.shapes.streams import ReadObject
-from trilingua.geometry.meshes import Mesh, sample_surface
+from trilingua.geometry.meshes import Mesh, SurfacePoints, sample_surface
 from trilingua.systems.shapes.build import AnyTokenizer
+from trilingua.tokenizers.shapes.protocol import Reads
+
+
+class _Source(NamedTuple):
+    """Where something that tokenizers read comes from."""
+
+    of_folder: Callable[[ShapeFolder, int], Any]
+    of_mesh: Callable[[Mesh, AnyTokenizer], Any]
+    """Of a mesh in [-1, 1]^3; the same each time."""
+
+
+def _points_of_mesh(mesh: Mesh, tokenizer: AnyTokenizer) -> SurfacePoints:
+    return sample_surface(mesh, tokenizer.config.num_points, make_generator(0, "points of a mesh"))
+
+
+_SOURCES: dict[Reads, _Source] = {"points": _Source(ShapeFolder.points, _points_of_mesh)}
 
 
 def read_from_folder(tokenizer: AnyTokenizer) -> ReadObject:
     """Return what reads an object of a data directory as the tokenizer wants it."""
+    source = _SOURCES[tokenizer.reads]
 
     def read(folder: ShapeFolder, index: int, generator: np.random.Generator | None) -> Float32[np.ndarray, "*input"]:
-        return tokenizer.prepare(folder.points(index), generator)
+        return tokenizer.prepare(source.of_folder(folder, index), generator)
 
     return read
 
 
 def read_from_mesh(tokenizer: AnyTokenizer, mesh: Mesh) -> Float32[np.ndarray, "*input"]:
     """Return a mesh in [-1, 1]^3 as the tokenizer wants it; the same each time."""
-    generator = make_generator(0, "points of a mesh")
-    return tokenizer.prepare(sample_surface(mesh, tokenizer.config.num_points, generator))
+    return tokenizer.prepare(_SOURCES[tokenizer.reads].of_mesh(mesh, tokenizer))

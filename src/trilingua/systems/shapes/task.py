@@ -78,9 +78,9 @@ class ShapeTask(TrainTask):
                 all_codes.append(codes)
                 found += self._judge(codes, some)
         figures = {name: sum(one[name] for one in found) / len(found) for name in found[0]}
-        if not all_codes[0][0].is_floating_point():
+        if (vocabulary := self.tokenizer.blocks()[0].vocabulary) is not None:
             together = [torch.cat(parts).cpu() for parts in zip(*all_codes, strict=True)]
-            perplexity = score_codes(together, self.config.tokenizer.codes.num_codes)["perplexity"]
+            perplexity = score_codes(together, vocabulary)["perplexity"]
             figures |= {"perplexity_first": perplexity[0], "perplexity_last": perplexity[-1]}
         return figures
 
