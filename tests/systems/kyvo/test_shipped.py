@@ -57,6 +57,13 @@ def test_it_says_what_they_are_and_where(found, fresh):
     assert figures["location_error"] < 0.12
 
 
+def test_a_little_more_light_changes_little(model, found, fresh):
+    brighter = [np.clip(picture.astype(np.float64) * 1.03, 0, 255).round().astype(np.uint8) for _, picture in fresh]
+    truth = [scene for scene, _ in fresh]
+    # A model that reads places off the ground's exact brightness loses 40 in 100.
+    assert score_scenes(model.recognize(brighter), truth)["jaccard"] > 0.8 * score_scenes(found, truth)["jaccard"]
+
+
 def test_what_it_draws_looks_like_the_scene(model, fresh):
     truth = [scene for scene, _ in fresh]
     drawn = [np.asarray(picture.resize((320, 240)), dtype=np.float64) for picture in model.render(truth)]

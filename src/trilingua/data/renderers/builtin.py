@@ -36,10 +36,6 @@ _KINDS = {"cube": int(solids.CUBE), "sphere": int(solids.SPHERE), "cylinder": in
 _MATERIALS = {"rubber": int(raytrace.RUBBER), "metal": int(raytrace.METAL)}
 _BOUND_PER_SIZE = {"cube": math.sqrt(3.0), "sphere": 1.0, "cylinder": math.sqrt(2.0)}
 
-# Radiance times area of the key, fill and back lamp. Differs: white, and 8 to 11 % below those of `views.LAMPS`;
-# chosen so that the brightness of path-traced pictures comes out.
-_LAMP_POWERS = (23.0, 6.7, 11.2)
-
 
 class BuiltinRenderer:
     """Draws scenes with warp kernels, which are compiled once and kept on disk.
@@ -86,7 +82,7 @@ class BuiltinRenderer:
         if scene.objects:
             self._launch(lamps.plan_objects, len(scene.objects), objects, lamp_rows, object_shaders)
         floor_shaders = self._empty((*shown.shape, 5), wp.int64)
-        floor_light = self._empty((*shown.shape, 16), float)
+        floor_light = self._empty((*shown.shape, 20), float)
         self._launch(lamps.light_floor, shown.shape, objects, lamp_rows, self._floor, lens, floor_shaders, floor_light)
         image = self._empty((height, width, 3), wp.uint8)
         plan = (shown, object_shaders, floor_shaders, floor_light, index)
@@ -182,15 +178,17 @@ def _pixel_boxes(rows: Float32[np.ndarray, "object column"], camera: Camera) -> 
 def _pack_lamps(view: View) -> Float32[np.ndarray, "lamp column"]:
     rows = np.zeros((4, lamps.LAMP_COLUMNS), np.float32)
     places = (view.key_light, view.fill_light, view.back_light)
-    for row, place, (edge, _, _), power in zip(rows, places, LAMPS, _LAMP_POWERS, strict=False):
+    for row, place, (edge, power, color) in zip(rows, places, LAMPS, strict=False):
         row[:3] = place
         row[3:9] = _half_edges(np.asarray(place), edge / 2)
         row[9] = power
         row[10:13] = np.asarray(place) / np.linalg.norm(place)
+        row[13:16] = color
     rows[3, :3] = SUN_DIRECTION
     # A square of the disc's area stands for the sun's disc.
     rows[3, 3:9] = _half_edges(np.asarray(SUN_DIRECTION), SUN_RADIUS * math.sqrt(math.pi) / 2)
     rows[3, 9] = SUN_IRRADIANCE
+    rows[3, 13:16] = 1.0
     return rows
 
 

@@ -27,8 +27,8 @@ from trilingua.data.renderers.solids import (
 wp.set_module_options({"enable_backward": False})
 
 # Columns of a lamp's row: place (for the sun: direction), two half edges, radiance times area (for the sun:
-# irradiance), direction from the lamp's target to the lamp.
-LAMP_COLUMNS = 13
+# irradiance), direction from the lamp's target to the lamp, colour.
+LAMP_COLUMNS = 16
 NUM_LAMPS = wp.constant(4)
 SUN = wp.constant(3)
 
@@ -70,6 +70,18 @@ def irradiance(lamps: Rows, j: int, ray: wp.vec3, reach: float) -> float:
         return lamps[j, 9]
     facing = wp.dot(ray, wp.vec3(lamps[j, 10], lamps[j, 11], lamps[j, 12]))
     return wp.max(facing, 0.0) * lamps[j, 9] / (reach * reach)
+
+
+@wp.func
+def lamp_color(lamps: Rows, j: int) -> wp.vec3:
+    """Return the linear colour of lamp j."""
+    return wp.vec3(lamps[j, 13], lamps[j, 14], lamps[j, 15])
+
+
+@wp.func
+def sweep_light(floor: Floor, point: wp.vec3) -> float:
+    """Return the irradiance that the floor at `point` has from the sweep behind it, which is nearer further back."""
+    return 0.048 * wp.exp(0.085 * wp.min(wp.dot(point, floor.axis), 6.0))
 
 
 @wp.func
@@ -166,7 +178,7 @@ def light_floor(
     shaders: wp.array3d(dtype=wp.int64),
     light: wp.array3d(dtype=float),
 ) -> None:
-    """Write each tile's floor light: irradiance of each lamp at its corners, and which solids may shade or add."""
+    """Write each tile's floor light: irradiance of lamps and sweep at its corners, and which solids shade or add."""
     row, column = wp.tid()
     middle = wp.vec3(0.0)
     for corner in range(4):
@@ -185,6 +197,7 @@ def light_floor(
             light[row, column, 4 * j + corner] = irradiance(lamps, j, to_lamp, reach) * wp.max(
                 wp.dot(normal, to_lamp), 0.0
             )
+        light[row, column, 4 * NUM_LAMPS + corner] = sweep_light(floor, point)
     radius = float(0.0)
     for corner in range(4):
         ray = pixel_ray(lens, float((column + corner % 2) * _TILE), float((row + corner / 2) * _TILE))

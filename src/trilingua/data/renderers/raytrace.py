@@ -16,8 +16,10 @@ from trilingua.data.renderers.lamps import (
     TILE,
     half_edge,
     irradiance,
+    lamp_color,
     lamp_ray,
     seen_share,
+    sweep_light,
 )
 from trilingua.data.renderers.solids import (
     BLUE,
@@ -52,7 +54,6 @@ _TILE = wp.constant(TILE)
 _TILE_SIDE = wp.constant(float(TILE))
 _FLOOR_ALBEDO = wp.constant(0.8)
 _PI = wp.constant(3.14159265)
-_AMBIENT = wp.constant(0.06)
 
 
 @wp.func
@@ -78,21 +79,21 @@ def _bounce(objects: Rows, among: Bits, point: wp.vec3, normal: wp.vec3, wrap: f
 
 
 @wp.func
-def _floor_radiance(lamp_light: float, bounced: wp.vec3) -> wp.vec3:
-    return _FLOOR_ALBEDO / _PI * (wp.vec3(lamp_light + _AMBIENT) + bounced)
+def _floor_radiance(lamp_light: wp.vec3, swept: float, bounced: wp.vec3) -> wp.vec3:
+    return _FLOOR_ALBEDO / _PI * (lamp_light + wp.vec3(swept) + bounced)
 
 
 @wp.func
 def _floor_light(objects: Rows, lamps: Rows, floor: Floor, point: wp.vec3, slope: float, samples: int) -> wp.vec3:
     """Return the radiance that leaves the floor at `point`."""
     normal = wp.normalize(wp.vec3(0.0, 0.0, 1.0) - slope * floor.axis)
-    total = float(0.0)
+    total = wp.vec3(0.0)
     for j in range(NUM_LAMPS):
         ray, reach = lamp_ray(lamps, j, point, 0.0, 0.0)
         light = irradiance(lamps, j, ray, reach) * wp.max(wp.dot(normal, ray), 0.0)
         if light > 1.0e-4:
-            total += light * seen_share(objects, lamps, j, EVERYTHING, point, samples)
-    return _floor_radiance(total, _bounce(objects, EVERYTHING, point, normal, 0.0))
+            total += light * seen_share(objects, lamps, j, EVERYTHING, point, samples) * lamp_color(lamps, j)
+    return _floor_radiance(total, sweep_light(floor, point), _bounce(objects, EVERYTHING, point, normal, 0.0))
 
 
 @wp.func
@@ -129,28 +130,28 @@ def _rubber(
 ) -> wp.vec3:
     """Return the radiance of matt solid i towards `view`: diffuse with a faint broad highlight."""
     start = point + 1.0e-3 * normal
-    diffuse = float(0.0)
-    sheen = float(0.0)
+    diffuse = wp.vec3(0.0)
+    sheen = wp.vec3(0.0)
     for j in range(NUM_LAMPS):
         ray, reach = lamp_ray(lamps, j, start, 0.0, 0.0)
         cos = wp.dot(normal, ray)
         if cos > 0.0:
             share = seen_share(objects, lamps, j, shaders[i, j], start, samples)
-            light = irradiance(lamps, j, ray, reach) * share
+            light = irradiance(lamps, j, ray, reach) * share * lamp_color(lamps, j)
             diffuse += light * cos
             sheen += light * _gloss(normal, ray, view, 0.35)
     bounced = _bounce(objects, shaders[i, NUM_LAMPS], point, normal, 0.2)
-    ambient = wp.vec3(diffuse + 0.74 * _floor_share(objects, i, point, normal)) + bounced
+    ambient = diffuse + wp.vec3(0.7 * _floor_share(objects, i, point, normal)) + bounced
     rim = 1.0 - wp.clamp(wp.dot(normal, view), 0.0, 1.0)
     fresnel = 0.0083 + 0.9917 * rim * rim * rim * rim * rim
     matt = (1.0 - fresnel) / _PI * wp.cw_mul(_color(objects, i), ambient)
-    return matt + wp.vec3(fresnel * (sheen + 0.1 * (1.0 - normal[2])))
+    return matt + fresnel * (sheen + wp.vec3(0.1 * (1.0 - normal[2])))
 
 
 @wp.func
-def _metal_lamps(objects: Rows, lamps: Rows, among: Bits, point: wp.vec3, normal: wp.vec3, view: wp.vec3) -> float:
+def _metal_lamps(objects: Rows, lamps: Rows, among: Bits, point: wp.vec3, normal: wp.vec3, view: wp.vec3) -> wp.vec3:
     """Return the lamps' highlights on an untinted metal: a broad and a narrow lobe, widened by the lamp's size."""
-    total = float(0.0)
+    total = wp.vec3(0.0)
     for j in range(NUM_LAMPS):
         ray, reach = lamp_ray(lamps, j, point, 0.0, 0.0)
         if wp.dot(normal, ray) > 0.0:
@@ -158,7 +159,7 @@ def _metal_lamps(objects: Rows, lamps: Rows, among: Bits, point: wp.vec3, normal
             lobes = 0.4 * _gloss(normal, ray, view, 0.2) + 0.6 * _gloss(normal, ray, view, narrow)
             light = irradiance(lamps, j, ray, reach) * lobes
             if light > 1.0e-3 and not is_blocked(objects, among, point, ray, reach):
-                total += light
+                total += light * lamp_color(lamps, j)
     return total
 
 
@@ -186,7 +187,7 @@ def _mirrored(
     second = ray - 2.0 * wp.dot(ray, normal) * normal
     seen = 0.04 + 0.2 * wp.clamp(0.3 - second[2] * 2.0, 0.0, 1.0)
     highlight = _metal_lamps(objects, lamps, EVERYTHING ^ bit(i), place + 1.0e-3 * normal, normal, -ray)
-    return _color(objects, i) * (seen + highlight)
+    return wp.cw_mul(_color(objects, i), wp.vec3(seen) + highlight)
 
 
 @wp.func
@@ -218,7 +219,7 @@ def _metal(
     if wp.dot(blurred, normal) > 0.0:
         seen += 0.4 * _mirrored(objects, lamps, shaders, floor, i, start, blurred)
     highlight = _metal_lamps(objects, lamps, EVERYTHING ^ bit(i), start, normal, view)
-    return wp.cw_mul(_color(objects, i), seen + wp.vec3(highlight))
+    return 0.92 * wp.cw_mul(_color(objects, i), seen + highlight)
 
 
 @wp.kernel
@@ -277,14 +278,17 @@ def _floor_pixel(
         ray = pixel_ray(lens, x, y)
         distance, _slope = hit_floor(floor, lens.position, ray)
         point = lens.position + distance * ray
-    total = float(0.0)
+    total = wp.vec3(0.0)
     for j in range(NUM_LAMPS):
         top = wp.lerp(light[row, column, 4 * j], light[row, column, 4 * j + 1], a)
         low = wp.lerp(light[row, column, 4 * j + 2], light[row, column, 4 * j + 3], a)
         share = seen_share(objects, lamps, j, shaders[row, column, j], point, samples)
-        total += wp.lerp(top, low, b) * share
+        total += wp.lerp(top, low, b) * share * lamp_color(lamps, j)
+    top = wp.lerp(light[row, column, 4 * NUM_LAMPS], light[row, column, 4 * NUM_LAMPS + 1], a)
+    low = wp.lerp(light[row, column, 4 * NUM_LAMPS + 2], light[row, column, 4 * NUM_LAMPS + 3], a)
+    swept = wp.lerp(top, low, b)
     bounced = _bounce(objects, shaders[row, column, NUM_LAMPS], point, wp.vec3(0.0, 0.0, 1.0), 0.0)
-    return _floor_radiance(total, bounced)
+    return _floor_radiance(total, swept, bounced)
 
 
 @wp.func
