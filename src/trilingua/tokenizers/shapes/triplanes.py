@@ -124,7 +124,7 @@ class TriplaneTokenizer(nn.Module):
         ConfigError: settings that contradict each other.
 
     Differs: SAR3D encodes each view by convolutions and joins six of them by channels; here a transformer reads the
-    patches of any number of views, which a CPU does faster. Latents are standardised over the batch. Density is
+    patches of any number of views, which a CPU does faster. Latents are all equally long. Density is
     `softplus(10 logit)`, so that one number gives pictures and, where it is 0, the surface; SAR3D takes a density of 10
     for the surface. No perceptual and no adversarial loss.
     """
@@ -142,8 +142,6 @@ class TriplaneTokenizer(nn.Module):
             num_frequencies=config.num_frequencies,
         )
         self.to_latent = nn.Linear(config.dim, code_dim)
-        # Nothing else keeps latents from shrinking, nor from sharing one large component that would take all codes.
-        self.spread = nn.BatchNorm1d(code_dim, affine=False)
         planes = Interpolation(arrangement="triplane", sizes=config.scales)
         self.quantizer = MultiScaleQuantizer(planes, config.codes)
         sizes = {"channels": config.plane_channels, "num_mips": config.num_mips}
@@ -164,7 +162,7 @@ class TriplaneTokenizer(nn.Module):
 
     def _written_by(self) -> tuple[nn.Module, ...]:
         """Return the parts that codes depend on."""
-        return (self.encoder, self.to_latent, self.spread, self.quantizer)
+        return (self.encoder, self.to_latent, self.quantizer)
 
     def train(self, mode: bool = True) -> "TriplaneTokenizer":
         """Go into training mode, or out of it; in the second stage what writes codes stays out of it."""
@@ -211,9 +209,10 @@ class TriplaneTokenizer(nn.Module):
     def forward(self, views: Float[Tensor, "batch view height width 10"]) -> PlaneCoding:
         """Return what is to be decoded; in training mode the codebook follows."""
         latents = self.to_latent(self.encoder(views)).float()
-        spread = self.spread(latents.flatten(0, 1)).view_as(latents)
         side = self.config.scales[-1]
-        quantized = self.quantizer(spread.unflatten(1, (3, side, side)))
+        # Nothing else keeps latents from shrinking. A batch of few objects is no measure of them: statistics over it
+        # gave other codes in training than in use.
+        quantized = self.quantizer(F.layer_norm(latents, latents.shape[-1:]).unflatten(1, (3, side, side)))
         return PlaneCoding(quantized.vectors, quantized)
 
     @torch.no_grad()
