@@ -203,6 +203,7 @@ _TINY_TRIPLANE = TriplaneConfig(
     plane_layers=1,
     decoder_layers=2,
     num_frequencies=2,
+    side=4,
     scales=(1, 2, 4),
     codes=MultiScaleConfig(num_codes=64, code_dim=8),
     plane_patch_size=4,
@@ -229,10 +230,19 @@ def shape_triplane_tiny() -> ShapeConfig:
     )
 
 
+@preset("shape-triplane-start")
+def shape_triplane_start() -> ShapeConfig:
+    """Two cores, an hour and a half: the first stage of `shape-triplane`, whose latents are not quantized."""
+    config = shape_triplane()
+    return dataclasses.replace(
+        config, tokenizer=dataclasses.replace(config.tokenizer, scales=()), trainer=_few_hours(8000)
+    )
+
+
 @preset("shape-triplane")
 def shape_triplane() -> ShapeConfig:
-    """Two cores, hours: SAR3D's tokenizer, 390 ids of 4,096 at six scales (585 bytes), with colours."""
-    return ShapeConfig(tokenizer=TriplaneConfig(), num_rays=96, trainer=_few_hours(8000))
+    """Two cores, an hour: SAR3D's tokenizer, 390 ids of 4,096 at six scales (585 bytes), after its first stage."""
+    return ShapeConfig(tokenizer=TriplaneConfig(), num_rays=96, trainer=_few_hours(6000))
 
 
 @preset("shape-triplane-mesh")
@@ -256,6 +266,7 @@ def shape_triplane_paper() -> ShapeConfig:
         view_layers=6,
         plane_layers=6,
         decoder_layers=12,
+        side=16,
         scales=(1, 2, 3, 4, 5, 6, 8, 10, 13, 16),
         codes=MultiScaleConfig(num_codes=16_384, code_dim=8),
         plane_patch_size=8,

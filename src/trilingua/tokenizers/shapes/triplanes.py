@@ -1,7 +1,8 @@
 """Posed pictures with depth to ids of three planes at growing scales, and back to a field with colours: SAR3D's VQVAE.
 
-It learns from pictures, by volume rendering along rays, and from places whose side of the surface is known. A second
-stage trains the decoder alone, by the mesh that FlexiCubes makes of it; codes stay what they were.
+It learns from pictures, by volume rendering along rays, and from places whose side of the surface is known: first
+without scales, whose latents are not quantized, then with them. A last stage trains the decoder alone, by the mesh that
+FlexiCubes makes of it; codes stay what they were.
 
 Source: Chen et al. 2025 (SAR3D), section 4.1 and supplement B, with the weights of its published training script.
 """
@@ -52,8 +53,11 @@ class TriplaneConfig:
     """Blocks of the decoder. SAR3D: 12."""
     num_frequencies: int = 6
     """Of the features of the place that a patch shows."""
+    side: int = 8
+    """Latents along each side of a plane. SAR3D: 16."""
     scales: tuple[int, ...] = (1, 2, 3, 4, 6, 8)
-    """Sides of the planes' grids, the last that of the latents. SAR3D: 1, 2, 3, 4, 5, 6, 8, 10, 13, 16."""
+    """Sides of the planes' grids, the last at most `side`; none: latents are not quantized. SAR3D: 1, 2, 3, 4, 5, 6, 8,
+    10, 13, 16."""
     codes: MultiScaleConfig = field(default_factory=lambda: MultiScaleConfig(num_codes=4096, code_dim=8))
     """The codebook that all scales and planes share. SAR3D: 16,384 codes of 8 numbers."""
     plane_patch_size: int = 12
@@ -81,12 +85,12 @@ class TriplaneConfig:
     surface_width: float = 1 / 64
     """Occupancy falls linearly from 1 this far inside to 0 this far outside."""
     mesh: FlexibleConfig | None = None
-    """The second stage: the decoder learns by its mesh, all else is as the run that it starts from left it."""
+    """The last stage: the decoder learns by its mesh, all else is as the run that it starts from left it."""
 
     def __post_init__(self) -> None:
         least = {"num_views": 1, "view_size": 8, "patch_size": 1, "dim": 1, "view_layers": 0, "plane_layers": 1}
         least |= {"decoder_layers": 1, "num_frequencies": 0, "plane_patch_size": 1, "plane_channels": 1, "num_mips": 1}
-        least |= {"reader_dim": 1, "num_even": 2, "num_important": 0, "color_weight": 0, "mask_weight": 0}
+        least |= {"side": 1, "reader_dim": 1, "num_even": 2, "num_important": 0, "color_weight": 0, "mask_weight": 0}
         least |= {"depth_weight": 0, "occupancy_weight": 0, "codebook_weight": 0}
         for name, value in least.items():
             if getattr(self, name) < value:
@@ -97,12 +101,9 @@ class TriplaneConfig:
             raise ConfigError(f"view_size: {self.view_size}; expected a multiple of patch_size {self.patch_size}")
         if not self.surface_width > 0:
             raise ConfigError(f"surface_width: {self.surface_width}; expected a distance above 0")
-        if not self.scales:
-            raise ConfigError("scales: there are none; expected the sides of at least one grid")
-        if self.scales[-1] * self.plane_patch_size < 2 ** (self.num_mips - 1):
+        if self.side * self.plane_patch_size < 2 ** (self.num_mips - 1):
             raise ConfigError(
-                f"num_mips: {self.num_mips}; planes of {self.scales[-1] * self.plane_patch_size} "
-                "cannot be halved so often"
+                f"num_mips: {self.num_mips}; planes of {self.side * self.plane_patch_size} cannot be halved so often"
             )
 
 
@@ -111,7 +112,7 @@ class PlaneCoding(NamedTuple):
 
     latents: Float[Tensor, "batch 3 rows columns code_dim"]
     """What is decoded."""
-    quantized: MultiScaleQuantized
+    quantized: MultiScaleQuantized | None
 
 
 class TriplaneTokenizer(nn.Module):
@@ -132,7 +133,7 @@ class TriplaneTokenizer(nn.Module):
     def __init__(self, config: TriplaneConfig) -> None:
         super().__init__()
         self.config = config
-        side, code_dim = config.scales[-1], config.codes.code_dim
+        side, code_dim = config.side, config.codes.code_dim
         self.encoder = ViewEncoder(
             config.dim,
             patch_size=config.patch_size,
@@ -142,8 +143,10 @@ class TriplaneTokenizer(nn.Module):
             num_frequencies=config.num_frequencies,
         )
         self.to_latent = nn.Linear(config.dim, code_dim)
-        planes = Interpolation(arrangement="triplane", sizes=config.scales)
-        self.quantizer = MultiScaleQuantizer(planes, config.codes)
+        self.quantizer: MultiScaleQuantizer | None = None
+        if config.scales:
+            planes = Interpolation(arrangement="triplane", sizes=config.scales, full_size=side)
+            self.quantizer = MultiScaleQuantizer(planes, config.codes)
         sizes = {"channels": config.plane_channels, "num_mips": config.num_mips}
         self.decoder = PlaneDecoder(
             code_dim,
@@ -162,10 +165,10 @@ class TriplaneTokenizer(nn.Module):
 
     def _written_by(self) -> tuple[nn.Module, ...]:
         """Return the parts that codes depend on."""
-        return (self.encoder, self.to_latent, self.quantizer)
+        return (self.encoder, self.to_latent, *([] if self.quantizer is None else [self.quantizer]))
 
     def train(self, mode: bool = True) -> "TriplaneTokenizer":
-        """Go into training mode, or out of it; in the second stage what writes codes stays out of it."""
+        """Go into training mode, or out of it; in the last stage what writes codes stays out of it."""
         super().train(mode)
         if self.heads is not None:
             for part in self._written_by():
@@ -178,12 +181,11 @@ class TriplaneTokenizer(nn.Module):
         return "views"
 
     def blocks(self) -> tuple[Block, ...]:
-        """Return a block of ids for each scale: plane after plane, each in raster order."""
-        config = self.config.codes
-        return tuple(
-            Block(size=size, dim=config.code_dim, vocabulary=config.num_codes)
-            for size in self.quantizer.codes_per_scale
-        )
+        """Return a block of ids for each scale, or one of latents: plane after plane, each in raster order."""
+        dim, num_codes = self.config.codes.code_dim, self.config.codes.num_codes
+        if self.quantizer is None:
+            return (Block(size=3 * self.config.side**2, dim=dim, vocabulary=None),)
+        return tuple(Block(size=size, dim=dim, vocabulary=num_codes) for size in self.quantizer.codes_per_scale)
 
     def layout(self) -> CodeLayout:
         """Return the blocks with the digest of all weights."""
@@ -209,56 +211,67 @@ class TriplaneTokenizer(nn.Module):
     def forward(self, views: Float[Tensor, "batch view height width 10"]) -> PlaneCoding:
         """Return what is to be decoded; in training mode the codebook follows."""
         latents = self.to_latent(self.encoder(views)).float()
-        side = self.config.scales[-1]
-        # Nothing else keeps latents from shrinking. A batch of few objects is no measure of them: statistics over it
-        # gave other codes in training than in use.
-        quantized = self.quantizer(F.layer_norm(latents, latents.shape[-1:]).unflatten(1, (3, side, side)))
+        # Equally long, latents cannot shrink towards their codes. Statistics over a batch of few objects would not do:
+        # they gave other codes in training than in use.
+        latents = self._on_planes(F.layer_norm(latents, latents.shape[-1:]))
+        if self.quantizer is None:
+            return PlaneCoding(latents, None)
+        quantized = self.quantizer(latents)
         return PlaneCoding(quantized.vectors, quantized)
 
     @torch.no_grad()
     def encode(self, views: Float[Tensor, "batch view height width 10"]) -> Codes:
-        """Return the ids of each scale; of any number of views."""
-        return tuple(codes.flatten(1) for codes in self(views).quantized.codes)
+        """Return the ids of each scale, or the latents, rounded to half precision; of any number of views."""
+        made = self(views)
+        if made.quantized is None:
+            return (made.latents.flatten(1, 3).half().float(),)
+        return tuple(ids.flatten(1) for ids in made.quantized.codes)
 
     @torch.no_grad()
     def decode(self, codes: Codes, *, upto: int | None = None) -> list[Field]:
-        """Return the field of each object, from its first `upto` scales; one with a mesh of its own in stage two."""
-        planes = self.decoder(self.quantizer.decode(self._on_grids(codes), upto=upto))
+        """Return the field of each object, from its first `upto` scales; in the last stage it brings its own mesh."""
+        if self.quantizer is not None:
+            latents = self.quantizer.decode(self._on_grids(codes), upto=upto)
+        else:
+            latents = self._on_planes(self._only_block(codes, upto))
+        planes = self.decoder(latents)
         if self.heads is not None:
             return [FlexibleField(self.decoder, self.heads, each) for each in planes]
         return [PlaneField(self.decoder, each) for each in planes]
 
     def embed(self, codes: Codes, *, upto: int | None = None) -> Float[Tensor, "batch code code_dim"]:
-        """Return the code vectors of the first `upto` scales, one after the other."""
+        """Return the code vectors of the first `upto` scales, one after the other, or the latents."""
+        if self.quantizer is None:
+            return self._only_block(codes, upto)
         return torch.cat([self.quantizer.vq.vectors(ids) for ids in codes[:upto]], dim=1)
 
     def ar_inputs(self, codes: Codes) -> list[Float[Tensor, "batch _code code_dim"]]:
         """Return what a next-scale model reads at each scale; see `MultiScaleQuantizer`."""
-        return [each.flatten(1, 3) for each in self.quantizer.ar_inputs(self._on_grids(codes))]
+        return [each.flatten(1, 3) for each in self._scales().ar_inputs(self._on_grids(codes))]
 
     def start(self, batch_size: int) -> tuple[Tensor, Float[Tensor, "batch code code_dim"]]:
         """Return the sum of no scales, and what is read before the first."""
-        total, first = self.quantizer.start(batch_size)
+        total, first = self._scales().start(batch_size)
         return total, first.flatten(1, 3)
 
     def next_input(
         self, state: Tensor, scale: int, ids: Int[Tensor, "batch code"]
     ) -> tuple[Tensor, Float[Tensor, "batch next_code code_dim"] | None]:
         """Return the sum with `scale`, and what is read at the scale behind it; None after the last."""
-        grid = self.quantizer.resampler.grids[scale]
-        total, following = self.quantizer.next_input(state, scale, ids.unflatten(1, grid))
+        grid = self._scales().resampler.grids[scale]
+        total, following = self._scales().next_input(state, scale, ids.unflatten(1, grid))
         return total, None if following is None else following.flatten(1, 3)
 
     def loss(
         self, inputs: Float[Tensor, "batch view height width 10"], judged: Judged
     ) -> tuple[Float[Tensor, ""], Mapping[str, Tensor]]:
-        """Return the sum of the parts, each with its weight: pictures, occupancy, codebook, and in stage two the mesh.
+        """Return the sum of the parts, each with its weight: pictures, occupancy, codebook or, in the last stage, mesh.
 
         `color`, `mask`, `depth` are absolute errors of what rays gather; `occupancy` is the cross-entropy of
         `clip(0.5 - distance / (2 surface_width), 0, 1)`.
 
         Raises:
-            ConfigError: the second stage without rays, whose ends it compares the mesh to.
+            ConfigError: the last stage without rays, whose ends it compares the mesh to.
         """
         config = self.config
         made = self(inputs)
@@ -270,14 +283,29 @@ class TriplaneTokenizer(nn.Module):
             parts["occupancy"] = config.occupancy_weight * F.binary_cross_entropy_with_logits(logits, wanted)
         if judged.rays is not None:
             parts |= self._picture_losses(planes, judged.rays)
-        if config.mesh is None:
-            parts["codebook"] = config.codebook_weight * made.quantized.loss
-        else:
+        if config.mesh is not None:
             parts |= self._mesh_losses(planes, judged)
+        elif made.quantized is not None:
+            parts["codebook"] = config.codebook_weight * made.quantized.loss
         return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
 
+    def _scales(self) -> MultiScaleQuantizer:
+        if self.quantizer is None:
+            raise ConfigError("scales: there are none; latents are not written scale by scale")
+        return self.quantizer
+
+    def _only_block(self, codes: Codes, upto: int | None) -> Tensor:
+        if upto not in (None, 1):
+            raise ConfigError(f"upto: {upto}; expected 1, since latents are one block")
+        return codes[0]
+
+    def _on_planes(
+        self, latents: Float[Tensor, "batch code code_dim"]
+    ) -> Float[Tensor, "batch 3 rows columns code_dim"]:
+        return latents.unflatten(1, (3, self.config.side, self.config.side))
+
     def _on_grids(self, codes: Codes) -> list[Int[Tensor, "batch 3 _rows _columns"]]:
-        grids = self.quantizer.resampler.grids
+        grids = self._scales().resampler.grids
         return [ids.unflatten(1, grid) for ids, grid in zip(codes, grids, strict=False)]
 
     def _picture_losses(self, planes: Float[Tensor, "batch 3 channel side side"], rays: Rays) -> dict[str, Tensor]:
@@ -308,8 +336,8 @@ class TriplaneTokenizer(nn.Module):
         self, planes: Float[Tensor, "batch 3 channel side side"], judged: Judged
     ) -> dict[str, Float[Tensor, ""]]:
         """Return the means over objects of what their meshes lose."""
-        assert self.heads is not None, "the second stage has heads"
-        assert self.config.mesh is not None, "the second stage has a configuration"
+        assert self.heads is not None, "the last stage has heads"
+        assert self.config.mesh is not None, "the last stage has a configuration"
         if judged.rays is None:
             raise ConfigError("num_rays: 0; the mesh is compared to where rays end, so set --num-rays")
         rays = judged.rays
