@@ -150,10 +150,14 @@ def shape_set_paper() -> ShapeConfig:
     return ShapeConfig(tokenizer=_PAPER_SET, batch_size=32, num_uniform=20_000, num_near=20_000, trainer=_PAPER_TRAINER)
 
 
-def _without_codes(config: ShapeConfig, *, other_counts: tuple[int, ...], code_dim: int) -> ShapeConfig:
+def _without_codes(
+    config: ShapeConfig, *, num_latents: int, other_counts: tuple[int, ...], code_dim: int
+) -> ShapeConfig:
     """Return the set tokenizer's twin whose latents start as points and are not quantized."""
+    assert isinstance(config.tokenizer, SetConfig), "points are read by set tokenizers"
     tokenizer = dataclasses.replace(
         config.tokenizer,
+        num_latents=num_latents,
         compression="points",
         decoding="points",
         scales=(),
@@ -166,15 +170,14 @@ def _without_codes(config: ShapeConfig, *, other_counts: tuple[int, ...], code_d
 @preset("shape-latents-tiny")
 def shape_latents_tiny() -> ShapeConfig:
     """Seconds on two cores: CG-MLLM's set autoencoder at the size that tests use; any number of latents."""
-    return _without_codes(shape_set_tiny(), other_counts=(4, 8), code_dim=8)
+    return _without_codes(shape_set_tiny(), num_latents=16, other_counts=(4, 8), code_dim=8)
 
 
 @preset("shape-latents")
 def shape_latents() -> ShapeConfig:
     """Two cores, two hours: CG-MLLM's set autoencoder, 64 latents of 16 numbers or 16, 32, 128 of them."""
     small = dataclasses.replace(shape_set(), trainer=_few_hours(8000))
-    config = _without_codes(small, other_counts=(16, 32, 128), code_dim=16)
-    return dataclasses.replace(config, tokenizer=dataclasses.replace(config.tokenizer, num_latents=64))
+    return _without_codes(small, num_latents=64, other_counts=(16, 32, 128), code_dim=16)
 
 
 @preset("shape-latents-paper")

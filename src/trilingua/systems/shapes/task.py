@@ -74,7 +74,9 @@ class ShapeTask(TrainTask):
         all_codes: list[Codes] = []
         with single_precision(self.held_out.inputs.to(device)):
             for start in range(0, len(self.held_out.inputs), _JUDGED_AT_ONCE):
-                some = ShapeBatch(*(part[start : start + _JUDGED_AT_ONCE] for part in self.held_out[:3]))
+                chosen = slice(start, start + _JUDGED_AT_ONCE)
+                all_inputs, places, distances, _ = self.held_out
+                some = ShapeBatch(all_inputs[chosen], places[chosen], distances[chosen])
                 codes = self.tokenizer.encode(some.inputs.to(device))
                 all_codes.append(codes)
                 found += self._judge(codes, some)
