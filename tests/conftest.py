@@ -114,7 +114,7 @@ def shape_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_points=256,
         num_uniform=256,
         num_near=256,
-        num_random_views=0,
+        num_random_views=1,
         view_size=16,
         voxel_resolution=16,
     )
@@ -132,6 +132,19 @@ def tiny_shape_run(shape_folder: Path, tmp_path_factory: pytest.TempPathFactory)
     run = tmp_path_factory.mktemp("shape-set") / "run"
     changes = {"data": str(shape_folder), "trainer.max_steps": 60, "trainer.eval_every_steps": 0}
     train_shapes(replace_dotted(shape_set_tiny(), {**changes, **EVERY_STEP}), run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_triplane_run(shape_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory of `shape-triplane-tiny`, trained on `shape_folder` until its shapes are blobs."""
+    from trilingua.core.config import replace_dotted
+    from trilingua.systems.shapes.config import shape_triplane_tiny
+    from trilingua.systems.shapes.train import train_shapes
+
+    run = tmp_path_factory.mktemp("shape-triplane") / "run"
+    changes = {"data": str(shape_folder), "trainer.max_steps": 60, "trainer.eval_every_steps": 0}
+    train_shapes(replace_dotted(shape_triplane_tiny(), {**changes, **EVERY_STEP}), run)
     return run
 
 

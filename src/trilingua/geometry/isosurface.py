@@ -5,7 +5,7 @@ Meshes are plain arrays of vertices and faces in the grid's units. The different
 Source: Lewiner et al. 2003, as scikit-image implements it.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,6 +22,15 @@ class Surface(NamedTuple):
     faces: Int[np.ndarray, "face 3"]
     colors: Float[np.ndarray, "vertex 3"] | None
     """Red, green and blue in [0, 1] of each vertex; None from a field without colour."""
+
+
+@runtime_checkable
+class MeshedField(Field, Protocol):
+    """A field that makes a better mesh of itself than marching cubes does."""
+
+    def surface(self, grid: Grid, *, chunk_size: int, device: torch.device | str) -> Surface:
+        """Return the closed surface on `grid`, with the field's colours."""
+        ...
 
 
 def march_cubes(values: Float[np.ndarray, "x y z"], grid: Grid) -> Surface:
@@ -53,6 +62,8 @@ def extract_surface(
 ) -> Surface:
     """Return the closed surface of `field` in the box of `grid`, with the field's colours at the vertices.
 
+    By marching cubes, or as the field itself does it.
+
     Args:
         field: what is asked.
         grid: where.
@@ -63,6 +74,8 @@ def extract_surface(
     Raises:
         InputError: a value of the field is not finite.
     """
+    if isinstance(field, MeshedField):
+        return field.surface(grid, chunk_size=chunk_size, device=device)
     evaluate = evaluate_near_surface if refine else evaluate_on_grid
     values = evaluate(field, grid, chunk_size=chunk_size, device=device)
     surface = march_cubes(values.cpu().numpy(), grid)

@@ -9,11 +9,17 @@ import trimesh
 
 from trilingua.core.errors import InputError, VocabularyError
 from trilingua.data.shapes.files import ShapeFolder
+from trilingua.geometry.mesh_pictures import BACKGROUND
 from trilingua.geometry.meshes import Mesh
+from trilingua.geometry.posed_views import picture_rays
+from trilingua.geometry.srgb import bytes_from_unit
+from trilingua.geometry.volume_rendering import draw_field
 from trilingua.metrics.geometry import compute_iou
+from trilingua.metrics.image import score_color
 from trilingua.systems.shapes.build import build_tokenizer
 from trilingua.systems.shapes.config import shape_latents_tiny, shape_set_tiny
 from trilingua.systems.shapes.evaluate import evaluate_shapes
+from trilingua.systems.shapes.inputs import read_from_folder, read_from_mesh
 from trilingua.systems.shapes.pipeline import ShapeModel
 
 
@@ -118,3 +124,28 @@ def test_latents_are_weighed_and_nothing_decoded_is_counted(shape_folder):
     assert figures["chamfer_l1"] is None
     assert "codes" not in figures
     assert figures["bytes_per_object"] == 16 * 8 * 2
+
+
+def test_fields_with_colours_give_coloured_meshes_and_are_drawn(tiny_triplane_run, shape_folder):
+    model, folder = ShapeModel.load(tiny_triplane_run), ShapeFolder(shape_folder)
+    code = model.encode(folder.arrays(0).mesh)
+    mesh = model.decode(code, resolution=24)
+    assert mesh.vertex_colors.shape == mesh.vertices.shape
+    # What comes from the mesh is what the folder holds, up to the folder's rounding of depths.
+    (near, far) = (read_from_mesh(model.tokenizer, folder.arrays(0).mesh),
+                   read_from_folder(model.tokenizer)(folder, 0, None))  # fmt: skip
+    np.testing.assert_allclose(near, far, atol=2e-4)
+    figures = evaluate_shapes(model, folder, limit=2, resolution=16)
+    json.dumps(figures, allow_nan=False)
+    assert figures["bytes_per_object"] == 48  # 63 ids of 6 bits
+    assert 5 < figures["psnr_color"] < 40
+    assert figures["ssim_color"] <= 1
+    scores = []
+    for index in range(2):
+        arrays = folder.arrays(index)
+        origins, directions = map(torch.from_numpy, picture_rays(arrays.cameras[6]))
+        field = model.field(model.encode(arrays.mesh))
+        found = draw_field(field, origins, directions, background=torch.tensor(BACKGROUND) / 255)
+        drawn = bytes_from_unit(found.colors.numpy()).reshape(16, 16, 3)
+        scores.append(score_color(drawn, arrays.pictures[6].image)["psnr_color"])
+    assert figures["psnr_color"] == pytest.approx(np.mean(scores), abs=0.05)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from trilingua.core.config import replace_dotted
+from trilingua.core.config import from_json, replace_dotted, to_json
 from trilingua.core.errors import CheckpointError, ConfigError
 from trilingua.core.presets import get_preset, preset_names
 from trilingua.data.shapes.files import ShapeFolder
@@ -15,7 +15,9 @@ from trilingua.systems.shapes.build import build_tokenizer, is_shape_run, load_t
 from trilingua.systems.shapes.config import ShapeConfig
 from trilingua.systems.shapes.inputs import read_from_folder
 from trilingua.systems.shapes.train import train_shapes
-from trilingua.tokenizers.shapes.protocol import Judged, ShapeTokenizer
+from trilingua.tokenizers.shapes.flexible_planes import FlexibleConfig
+from trilingua.tokenizers.shapes.protocol import Judged, Rays, ShapeTokenizer
+from trilingua.tokenizers.shapes.triplanes import TriplaneConfig
 from trilingua.training.optimizers import build_optimizers
 
 SHAPE_PRESETS = [name for name in preset_names() if isinstance(get_preset(name), ShapeConfig)]
@@ -30,7 +32,7 @@ def inputs_of(folder, tokenizer, *indices):
 
 
 def test_there_is_a_preset_of_each_size():
-    assert len(TINY) == len(PAPER) == 2
+    assert len(TINY) == len(PAPER) == 3
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -74,6 +76,95 @@ def test_a_stage_begins_with_the_stage_before(shape_folder, tmp_path):
     assert not (tmp_path / "third").exists()
 
 
+def test_the_mesh_stage_begins_with_the_triplane_stage_and_keeps_its_codes(tiny_triplane_run, shape_folder, tmp_path):
+    first = get_preset("shape-triplane-tiny")
+    mesh = FlexibleConfig(resolution=8, hidden_dim=16)
+    second = dataclasses.replace(
+        first,
+        data=str(shape_folder),
+        start=str(tiny_triplane_run),
+        tokenizer=dataclasses.replace(first.tokenizer, mesh=mesh),
+    )
+    changes = {"trainer.max_steps": 2, "trainer.eval_every_steps": 2, **ONE_THREAD}
+    train_shapes(replace_dotted(second, changes), tmp_path / "mesh")
+    _, before = load_tokenizer(tiny_triplane_run)
+    _, after = load_tokenizer(tmp_path / "mesh")
+    inputs = inputs_of(shape_folder, before, 0, 1, 2)
+    for one, other in zip(before.encode(inputs), after.encode(inputs), strict=True):
+        assert torch.equal(one, other)
+    changed = {
+        name.partition(".")[0]
+        for name, value in after.state_dict().items()
+        if name not in before.state_dict() or not torch.equal(value, before.state_dict()[name])
+    }
+    assert changed == {"decoder", "heads"}
+    assert before.layout() != after.layout()
+    lines = [json.loads(line) for line in (tmp_path / "mesh" / "metrics.jsonl").read_text().splitlines()]
+    assert any("mesh_place" in line for line in lines)
+    assert any(0 <= line.get("evaluation/iou", -1) <= 1 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"tokenizer.view_size": 32},
+            "view_size: 32; the pictures are 16 x 16; make data with --view-size 32, or set --tokenizer.view-size",
+        ),
+        ({"tokenizer.num_views": 9}, "num_views: 9; there are 7 pictures of the object"),
+    ],
+)
+def test_pictures_that_do_not_do_are_refused_in_words(changes, message, shape_folder, tmp_path):
+    config = replace_dotted(get_preset("shape-triplane-tiny"), {"data": str(shape_folder), "held_out": 0, **changes})
+    with pytest.raises(ConfigError) as caught:
+        train_shapes(config, tmp_path / "run")
+    assert str(caught.value) == message
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        (
+            "shape-set-tiny",
+            {"num_rays": 5},
+            "num_rays: 5; only tokenizers of views learn from rays; leave it out",
+        ),
+        (
+            "shape-set-tiny",
+            {"num_uniform": 0, "num_near": 0},
+            "num_uniform, num_near: both are 0; expected places to learn from",
+        ),
+        (
+            "shape-triplane-tiny",
+            {"num_uniform": 0, "num_near": 0},
+            "num_uniform, num_near: both are 0; expected places to learn from",
+        ),
+        (
+            "shape-triplane-paper",
+            {"num_rays": 0},
+            "num_rays: 0; there is nothing else to learn from, so expected at least 1",
+        ),
+        (
+            "shape-triplane-mesh",
+            {"num_rays": 0},
+            "num_rays: 0; the mesh is compared to where rays end, so expected at least 1",
+        ),
+    ],
+)
+def test_nothing_to_learn_from_is_refused_in_words(name, changes, message):
+    with pytest.raises(ConfigError) as caught:
+        dataclasses.replace(get_preset(name), **changes)
+    assert str(caught.value) == message
+
+
+def test_a_configuration_says_which_tokenizer_it_is_of():
+    for name, kind in (("shape-set", "SetConfig"), ("shape-triplane-mesh", "TriplaneConfig")):
+        written = json.loads(json.dumps(to_json(get_preset(name))))
+        assert written["tokenizer"]["type"] == kind
+        assert from_json(ShapeConfig, written) == get_preset(name)
+
+
 def test_a_slim_run_is_read_like_any_other(tiny_shape_run, tmp_path):
     config, tokenizer = load_tokenizer(tiny_shape_run)
     write_slim_run(tmp_path, config, tokenizer)
@@ -90,10 +181,17 @@ def test_the_papers_sizes_make_a_step(name):
     config = get_preset(name)
     with torch.device("meta"):
         tokenizer = build_tokenizer(config).train()
-        read = torch.empty(1, config.tokenizer.num_points, 6)
-        judged = Judged(torch.empty(1, 40_000, 3), torch.empty(1, 40_000))
-        # The number of latents is drawn, for which a value is needed.
-        tokenizer.config = dataclasses.replace(tokenizer.config, other_counts=())
+        places = config.num_uniform + config.num_near
+        judged = Judged(torch.empty(1, places, 3), torch.empty(1, places))
+        if isinstance(config.tokenizer, TriplaneConfig):
+            read = torch.empty(1, 6, config.tokenizer.view_size, config.tokenizer.view_size, 10)
+            rays = (1, config.num_rays)
+            judged = judged._replace(rays=Rays(*(torch.empty(*rays, 3) for _ in range(3)), torch.empty(rays),
+                                               torch.empty(*rays, 3)))  # fmt: skip
+        else:
+            read = torch.empty(1, config.tokenizer.num_points, 6)
+            # The number of latents is drawn, for which a value is needed.
+            tokenizer.config = dataclasses.replace(tokenizer.config, other_counts=())
         loss, _ = tokenizer.loss(read, judged)
         loss.backward()
     trainer = config.trainer

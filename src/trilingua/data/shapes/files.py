@@ -20,6 +20,7 @@ from trilingua.geometry.cameras import Camera
 from trilingua.geometry.distance_samples import DistanceSamples
 from trilingua.geometry.mesh_pictures import MeshPicture
 from trilingua.geometry.meshes import Frame, Mesh, SurfacePoints
+from trilingua.geometry.posed_views import PosedViews
 from trilingua.geometry.voxels import Voxels
 
 PREFIX = "SHAPE"
@@ -224,6 +225,10 @@ class ShapeFolder:
         """Return the places of one object with their distances, without reading more."""
         distances: DistanceSamples = _read_groups(self._path(index), ["distances"])["distances"]
         return distances
+
+    def views(self, index: int) -> PosedViews:
+        """Return the pictures of one object with their cameras, the six fixed ones first, without reading more."""
+        return PosedViews(**_read_groups(self._path(index), ["cameras", "pictures"]))
 
     def _path(self, index: int) -> Path:
         return self.path / "objects" / f"{self.records[index]['stem']}.npz"

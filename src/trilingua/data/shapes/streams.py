@@ -16,6 +16,8 @@ from trilingua.core.errors import ConfigError
 from trilingua.core.random import make_generator
 from trilingua.data.epochs import EpochStream
 from trilingua.data.shapes.files import ShapeFolder
+from trilingua.geometry.posed_views import draw_rays
+from trilingua.tokenizers.shapes.protocol import Rays
 
 ReadObject = Callable[[ShapeFolder, int, np.random.Generator | None], Float32[np.ndarray, "*input"]]
 """From a folder, an object's number and a generator (None: the same each time) to what a network reads."""
@@ -29,6 +31,8 @@ class ShapeBatch(NamedTuple):
     """In [-1, 1]^3; the uniform ones first."""
     distances: Float[Tensor, "batch point"]
     """From the surface, negative inside."""
+    rays: Rays | None = None
+    """Of the objects' pictures, where the stream draws some."""
 
 
 class ShapeStream(EpochStream[ShapeBatch]):
@@ -42,6 +46,7 @@ class ShapeStream(EpochStream[ShapeBatch]):
         num_near: places near its surface.
         seed: of everything random.
         positions: which objects to use; None for all.
+        num_rays: rays through pixels of each object's pictures.
 
     Raises:
         ConfigError: there are fewer objects than one batch takes, or fewer places than are asked for.
@@ -57,8 +62,9 @@ class ShapeStream(EpochStream[ShapeBatch]):
         num_near: int,
         seed: int,
         positions: Sequence[int] | None = None,
+        num_rays: int = 0,
     ) -> None:
-        self._folder, self._read = folder, read
+        self._folder, self._read, self._num_rays = folder, read, num_rays
         self._counts = (num_uniform, num_near)
         settings = folder.manifest["settings"]
         self._known_uniform = int(settings["num_uniform"])
@@ -71,7 +77,14 @@ class ShapeStream(EpochStream[ShapeBatch]):
     def make(self, positions: Sequence[int], epoch: int) -> ShapeBatch:
         """Return objects with points and places that depend on the seed, the epoch and the object alone."""
         parts = [self._object(index, make_generator(self._seed, "shape", epoch, index)) for index in positions]
-        return _stack(parts)
+        batch = _stack(parts)
+        if not self._num_rays:
+            return batch
+        seen = [
+            draw_rays(self._folder.views(index), self._num_rays, make_generator(self._seed, "rays", epoch, index))
+            for index in positions
+        ]
+        return batch._replace(rays=Rays(*(torch.from_numpy(np.stack(part)) for part in zip(*seen, strict=True))))
 
     def held_out(self, positions: Sequence[int]) -> ShapeBatch:
         """Return objects with the points that are always read, and all places."""

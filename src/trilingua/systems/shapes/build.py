@@ -14,17 +14,20 @@ from trilingua.core.errors import CheckpointError
 from trilingua.core.io import existing_folder, read_json, write_json
 from trilingua.systems.shapes.config import ShapeConfig
 from trilingua.tokenizers.shapes.sets import SetTokenizer
+from trilingua.tokenizers.shapes.triplanes import TriplaneConfig, TriplaneTokenizer
 from trilingua.training.checkpoints import copy_tensors, load_weights, module_tensors, save_module
 
 KIND = "shape-tokenizer"
 """What `config.json` of a run says that it is."""
 
-AnyTokenizer = SetTokenizer
+AnyTokenizer = SetTokenizer | TriplaneTokenizer
 """Every shape tokenizer, as a class."""
 
 
 def build_tokenizer(config: ShapeConfig) -> AnyTokenizer:
     """Return a tokenizer with random weights."""
+    if isinstance(config.tokenizer, TriplaneConfig):
+        return TriplaneTokenizer(config.tokenizer)
     return SetTokenizer(config.tokenizer)
 
 

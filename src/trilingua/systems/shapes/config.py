@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from trilingua.core.errors import ConfigError
 from trilingua.core.presets import preset
 from trilingua.quantize.multiscale import MultiScaleConfig
+from trilingua.tokenizers.shapes.flexible_planes import FlexibleConfig
 from trilingua.tokenizers.shapes.sets import SetConfig
+from trilingua.tokenizers.shapes.triplanes import TriplaneConfig
 from trilingua.training.trainer import TrainerConfig
 
 
@@ -17,8 +19,8 @@ class ShapeConfig:
     data: str = ""
     """Shape data directory to learn from."""
     start: str = ""
-    """Run whose weights to begin with: a first stage, which differs in its scales alone. Empty: random weights."""
-    tokenizer: SetConfig = field(default_factory=SetConfig)
+    """Run whose weights to begin with: a first stage, which has less (no scales, no heads). Empty: random weights."""
+    tokenizer: SetConfig | TriplaneConfig = field(default_factory=SetConfig)
     """What is trained."""
     batch_size: int = 8
     """Objects of one batch."""
@@ -26,16 +28,32 @@ class ShapeConfig:
     """Places of each object that are drawn from the whole cube. VAT: 20,000."""
     num_near: int = 1024
     """Places near its surface. VAT: 20,000."""
+    num_rays: int = 0
+    """Rays through pixels of each object's pictures, for tokenizers of views. SAR3D: patches of 130 x 130."""
     held_out: int = 32
     """Objects at the end of the data that only evaluation sees."""
     trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(max_steps=1000))
     """How it is trained."""
 
     def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("num_uniform", 0), ("num_near", 0), ("held_out", 0)):
+        for name, least in (("batch_size", 1), ("num_uniform", 0), ("num_near", 0), ("num_rays", 0), ("held_out", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {least}")
-        if not self.num_uniform + self.num_near:
+        if isinstance(self.tokenizer, TriplaneConfig):
+            self._check_views(self.tokenizer)
+        elif self.num_rays:
+            raise ConfigError(f"num_rays: {self.num_rays}; only tokenizers of views learn from rays; leave it out")
+        elif not self.num_uniform + self.num_near:
+            raise ConfigError("num_uniform, num_near: both are 0; expected places to learn from")
+
+    def _check_views(self, tokenizer: TriplaneConfig) -> None:
+        places = self.num_uniform + self.num_near
+        if not self.num_rays and (tokenizer.mesh is not None or not tokenizer.occupancy_weight):
+            wanted = (
+                "the mesh is compared to where rays end" if tokenizer.mesh else "there is nothing else to learn from"
+            )
+            raise ConfigError(f"num_rays: 0; {wanted}, so expected at least 1")
+        if not places and (tokenizer.mesh is not None or tokenizer.occupancy_weight):
             raise ConfigError("num_uniform, num_near: both are 0; expected places to learn from")
 
 
@@ -133,10 +151,14 @@ def shape_set_paper() -> ShapeConfig:
     return ShapeConfig(tokenizer=_PAPER_SET, batch_size=32, num_uniform=20_000, num_near=20_000, trainer=_PAPER_TRAINER)
 
 
-def _without_codes(config: ShapeConfig, *, other_counts: tuple[int, ...], code_dim: int) -> ShapeConfig:
+def _without_codes(
+    config: ShapeConfig, *, num_latents: int, other_counts: tuple[int, ...], code_dim: int
+) -> ShapeConfig:
     """Return the set tokenizer's twin whose latents start as points and are not quantized."""
+    assert isinstance(config.tokenizer, SetConfig), "points are read by set tokenizers"
     tokenizer = dataclasses.replace(
         config.tokenizer,
+        num_latents=num_latents,
         compression="points",
         placed=False,
         decoding="points",
@@ -150,15 +172,14 @@ def _without_codes(config: ShapeConfig, *, other_counts: tuple[int, ...], code_d
 @preset("shape-latents-tiny")
 def shape_latents_tiny() -> ShapeConfig:
     """Seconds on two cores: CG-MLLM's set autoencoder at the size that tests use; any number of latents."""
-    return _without_codes(shape_set_tiny(), other_counts=(4, 8), code_dim=8)
+    return _without_codes(shape_set_tiny(), num_latents=16, other_counts=(4, 8), code_dim=8)
 
 
 @preset("shape-latents")
 def shape_latents() -> ShapeConfig:
     """Two cores, two hours: CG-MLLM's set autoencoder, 64 latents of 16 numbers or 16, 32, 128 of them."""
     small = dataclasses.replace(shape_set(), trainer=_few_hours(8000))
-    config = _without_codes(small, other_counts=(16, 32, 128), code_dim=16)
-    return dataclasses.replace(config, tokenizer=dataclasses.replace(config.tokenizer, num_latents=64))
+    return _without_codes(small, num_latents=64, other_counts=(16, 32, 128), code_dim=16)
 
 
 @preset("shape-latents-paper")
@@ -178,3 +199,89 @@ def shape_latents_paper() -> ShapeConfig:
         codes=MultiScaleConfig(code_dim=64),
     )
     return ShapeConfig(tokenizer=tokenizer, batch_size=32, num_uniform=20_000, num_near=20_000, trainer=_PAPER_TRAINER)
+
+
+_TINY_TRIPLANE = TriplaneConfig(
+    view_size=16,
+    patch_size=4,
+    dim=64,
+    view_layers=1,
+    plane_layers=1,
+    decoder_layers=2,
+    num_frequencies=2,
+    side=4,
+    scales=(1, 2, 4),
+    codes=MultiScaleConfig(num_codes=64, code_dim=8),
+    plane_patch_size=4,
+    plane_channels=8,
+    num_mips=2,
+    reader_dim=32,
+    num_even=8,
+    num_important=8,
+    surface_width=1 / 16,
+)
+
+
+@preset("shape-triplane-tiny")
+def shape_triplane_tiny() -> ShapeConfig:
+    """Seconds on two cores: SAR3D's tokenizer at the size that tests use; its shapes are blobs."""
+    return ShapeConfig(
+        tokenizer=_TINY_TRIPLANE,
+        batch_size=4,
+        num_uniform=128,
+        num_near=128,
+        num_rays=32,
+        held_out=2,
+        trainer=_SECONDS,
+    )
+
+
+@preset("shape-triplane-start")
+def shape_triplane_start() -> ShapeConfig:
+    """Two cores, an hour and a half: the first stage of `shape-triplane`, whose latents are not quantized."""
+    config = shape_triplane()
+    return dataclasses.replace(
+        config, tokenizer=dataclasses.replace(config.tokenizer, scales=()), trainer=_few_hours(8000)
+    )
+
+
+@preset("shape-triplane")
+def shape_triplane() -> ShapeConfig:
+    """Two cores, an hour: SAR3D's tokenizer, 390 ids of 4,096 at six scales (585 bytes), after its first stage."""
+    return ShapeConfig(tokenizer=TriplaneConfig(), num_rays=96, trainer=_few_hours(6000))
+
+
+@preset("shape-triplane-mesh")
+def shape_triplane_mesh() -> ShapeConfig:
+    """Two cores, an hour: the decoder of `shape-triplane`, trained by the mesh that FlexiCubes makes of it."""
+    config = shape_triplane()
+    return dataclasses.replace(
+        config,
+        tokenizer=dataclasses.replace(TriplaneConfig(), mesh=FlexibleConfig()),
+        trainer=dataclasses.replace(_few_hours(1000), learning_rate=2e-4),
+    )
+
+
+@preset("shape-triplane-paper")
+def shape_triplane_paper() -> ShapeConfig:
+    """Seven 80 GB GPUs, days: SAR3D's published sizes, 2,040 ids of 16,384, learnt from pictures alone."""
+    tokenizer = TriplaneConfig(
+        view_size=256,
+        patch_size=16,
+        dim=768,
+        view_layers=6,
+        plane_layers=6,
+        decoder_layers=12,
+        side=16,
+        scales=(1, 2, 3, 4, 5, 6, 8, 10, 13, 16),
+        codes=MultiScaleConfig(num_codes=16_384, code_dim=8),
+        plane_patch_size=8,
+        plane_channels=32,
+        num_mips=1,
+        reader_dim=64,
+        num_even=80,
+        num_important=80,
+        occupancy_weight=0.0,
+    )
+    trainer = dataclasses.replace(_PAPER_TRAINER, weight_decay=0.05)
+    return ShapeConfig(tokenizer=tokenizer, batch_size=28, num_uniform=0, num_near=0, num_rays=130**2, trainer=trainer)

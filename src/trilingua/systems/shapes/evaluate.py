@@ -10,16 +10,24 @@ import torch
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.random import make_generator
 from trilingua.data.shapes.files import ShapeFolder
-from trilingua.geometry.fields import Grid
+from trilingua.geometry.fields import Grid, insideness
 from trilingua.geometry.isosurface import extract_surface
+from trilingua.geometry.mesh_pictures import BACKGROUND, fixed_cameras
 from trilingua.geometry.meshes import Mesh, sample_surface
+from trilingua.geometry.posed_views import PosedViews, picture_rays
+from trilingua.geometry.srgb import bytes_from_unit
+from trilingua.geometry.volume_rendering import draw_field
 from trilingua.metrics.codes import bytes_per_object, score_codes
 from trilingua.metrics.geometry import THRESHOLDS, cross_scale_iou, near_surface_accuracy, score_surface
+from trilingua.metrics.image import score_color
 from trilingua.systems.shapes.pipeline import RESOLUTION, ShapeModel, mesh_of
 from trilingua.tokenizers.shapes.codes import ShapeCode
 
 NUM_POINTS = 10_000
 """Points of each surface that are compared. Source: VAT, section 4.1."""
+
+NUM_VIEWS = 2
+"""Pictures from random places that a field with colours is drawn for."""
 
 
 def evaluate_shapes(
@@ -37,7 +45,8 @@ def evaluate_shapes(
         surfaces (an object that decodes to nothing has F-scores of 0 and is left out of the other three);
         `iou` at uniform places, `near_accuracy`, `cross_scale_iou`, `iou_at` by scale; `codes` with usage and
         perplexity by scale; `bytes_per_object`; `seconds` an object; `families` with the IoU of each;
-        `num_objects` and `num_empty`.
+        `num_objects` and `num_empty`; of fields with colours, where the folder has pictures from random places, which
+        no tokenizer reads: `psnr_color` and `ssim_color` of the field drawn from the first `NUM_VIEWS` of them.
 
     Args:
         model: the tokenizer.
@@ -68,13 +77,14 @@ def evaluate_shapes(
         predicted = code.frame.restore(mesh_of(surface)) if len(surface.faces) else None
         row = compare_surfaces(predicted, arrays.mesh, index)
         row |= _compare_insides(model, code, arrays.distances.points, arrays.distances.distances, num_uniform)
+        row |= _compare_pictures(model, code, PosedViews(cameras=arrays.cameras, pictures=arrays.pictures))
         rows.append(row)
         codes.append(code)
     families = [folder.records[index]["family"] for index in indices]
     return {
         "num_objects": len(rows),
         "num_empty": sum(row["empty"] for row in rows),
-        **{name: _mean([row[name] for row in rows]) for name in _MEANS},
+        **{name: _mean([row[name] for row in rows]) for name in _MEANS if name in rows[0]},
         "iou_at": np.mean([row["iou_at"] for row in rows], axis=0).tolist(),
         "families": {
             family: _mean([row["iou"] for row, own in zip(rows, families, strict=True) if own == family])
@@ -86,7 +96,7 @@ def evaluate_shapes(
 
 
 _SURFACE = (*(f"f_score_{threshold:g}" for threshold in THRESHOLDS), "chamfer_l1", "chamfer_l2", "normal_consistency")
-_MEANS = (*_SURFACE, "iou", "near_accuracy", "cross_scale_iou")
+_MEANS = (*_SURFACE, "iou", "near_accuracy", "cross_scale_iou", "psnr_color", "ssim_color")
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -116,12 +126,35 @@ def _compare_insides(
     """Return IoU and accuracy at places of the data's frame, which the code's frame leads to its field's."""
     own = torch.from_numpy(((places - np.array(code.frame.center)) / code.frame.scale).astype(np.float32))
     inside = [
-        (model.field(code, scales=scales).values(own.to(model.device)) > 0).cpu().numpy()
+        (insideness(model.field(code, scales=scales), own.to(model.device)) > 0).cpu().numpy()
         for scales in range(1, model.num_scales + 1)
     ]
     truth = distances < 0
     scores = cross_scale_iou([prefix[:num_uniform] for prefix in inside], truth[:num_uniform])
     return {**scores, "near_accuracy": near_surface_accuracy(inside[-1], truth, distances)}
+
+
+def _compare_pictures(model: ShapeModel, code: ShapeCode, views: PosedViews) -> dict[str, float]:
+    """Return how like the truth the field looks where nobody looked from; nothing of a field without colours."""
+    begin = len(fixed_cameras(1))
+    unseen = list(zip(views.cameras, views.pictures, strict=True))[begin : begin + NUM_VIEWS]
+    field = model.field(code)
+    if not unseen or field.colors(torch.zeros(1, 3, device=model.device)) is None:
+        return {}
+    background = torch.tensor(BACKGROUND, device=model.device) / 255
+    center, scale = torch.tensor(code.frame.center, dtype=torch.float32), code.frame.scale
+    scores = []
+    for camera, picture in unseen:
+        origins, directions = map(torch.from_numpy, picture_rays(camera))
+        found = draw_field(
+            field,
+            ((origins - center) / scale).to(model.device),
+            (directions / scale).to(model.device),
+            background=background,
+        )
+        drawn = bytes_from_unit(found.colors.cpu().numpy()).reshape(picture.image.shape)
+        scores.append(score_color(drawn, picture.image))
+    return {name: _mean([score[name] for score in scores]) or 0.0 for name in ("psnr_color", "ssim_color")}
 
 
 def _about_codes(codes: Sequence[ShapeCode]) -> dict[str, Any]:

@@ -10,8 +10,11 @@ from trilingua.core.random import make_generator
 from trilingua.data.shapes.files import ShapeFolder
 from trilingua.data.shapes.streams import ReadObject
 from trilingua.geometry.meshes import Mesh, SurfacePoints, sample_surface
+from trilingua.geometry.posed_views import PosedViews, render_fixed_views
 from trilingua.systems.shapes.build import AnyTokenizer
 from trilingua.tokenizers.shapes.protocol import Reads
+from trilingua.tokenizers.shapes.sets import SetTokenizer
+from trilingua.tokenizers.shapes.triplanes import TriplaneTokenizer
 
 
 class _Source(NamedTuple):
@@ -23,10 +26,19 @@ class _Source(NamedTuple):
 
 
 def _points_of_mesh(mesh: Mesh, tokenizer: AnyTokenizer) -> SurfacePoints:
+    assert isinstance(tokenizer, SetTokenizer), "no other tokenizer reads points"
     return sample_surface(mesh, tokenizer.config.num_points, make_generator(0, "points of a mesh"))
 
 
-_SOURCES: dict[Reads, _Source] = {"points": _Source(ShapeFolder.points, _points_of_mesh)}
+def _views_of_mesh(mesh: Mesh, tokenizer: AnyTokenizer) -> PosedViews:
+    assert isinstance(tokenizer, TriplaneTokenizer), "no other tokenizer reads views"
+    return render_fixed_views(mesh, num_views=tokenizer.config.num_views, size=tokenizer.config.view_size)
+
+
+_SOURCES: dict[Reads, _Source] = {
+    "points": _Source(ShapeFolder.points, _points_of_mesh),
+    "views": _Source(ShapeFolder.views, _views_of_mesh),
+}
 
 
 def read_from_folder(tokenizer: AnyTokenizer) -> ReadObject:

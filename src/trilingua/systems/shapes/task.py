@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from trilingua.core.config import to_json
 from trilingua.data.shapes.streams import ShapeBatch
+from trilingua.geometry.fields import insideness
 from trilingua.metrics.codes import score_codes
 from trilingua.metrics.geometry import cross_scale_iou, near_surface_accuracy
 from trilingua.quantize.vq import single_precision
@@ -61,7 +62,7 @@ class ShapeTask(TrainTask):
 
     def loss(self, batch: ShapeBatch) -> tuple[Float[Tensor, ""], Mapping[str, float | Tensor]]:
         """Return the tokenizer's loss and its parts."""
-        return self.tokenizer.loss(batch.inputs, Judged(batch.places, batch.distances))
+        return self.tokenizer.loss(batch.inputs, Judged(batch.places, batch.distances, batch.rays))
 
     @torch.no_grad()
     def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
@@ -73,7 +74,9 @@ class ShapeTask(TrainTask):
         all_codes: list[Codes] = []
         with single_precision(self.held_out.inputs.to(device)):
             for start in range(0, len(self.held_out.inputs), _JUDGED_AT_ONCE):
-                some = ShapeBatch(*(part[start : start + _JUDGED_AT_ONCE] for part in self.held_out))
+                chosen = slice(start, start + _JUDGED_AT_ONCE)
+                all_inputs, places, distances, _ = self.held_out
+                some = ShapeBatch(all_inputs[chosen], places[chosen], distances[chosen])
                 codes = self.tokenizer.encode(some.inputs.to(device))
                 all_codes.append(codes)
                 found += self._judge(codes, some)
@@ -90,7 +93,7 @@ class ShapeTask(TrainTask):
         figures = []
         for index, (places, distances) in enumerate(zip(batch.places, batch.distances, strict=True)):
             truth = (distances < 0).numpy()
-            inside = [(fields[index].values(places) > 0).cpu().numpy() for fields in prefixes]
+            inside = [(insideness(fields[index], places) > 0).cpu().numpy() for fields in prefixes]
             uniform = slice(self.num_uniform)
             scores = cross_scale_iou([prefix[uniform] for prefix in inside], truth[uniform])
             near = near_surface_accuracy(inside[-1], truth, distances.numpy())

@@ -38,14 +38,17 @@ def train_shapes(config: ShapeConfig, run: Path, *, resume: bool = False) -> Tra
     tokenizer = build_tokenizer(config)
     if config.start:
         begin_with(tokenizer, config.start)
+    read = read_from_folder(tokenizer)
+    read(folder, 0, None)  # objects that cannot be read are refused before anything is written
     stream = ShapeStream(
         folder,
-        read_from_folder(tokenizer),
+        read,
         batch_size=config.batch_size,
         num_uniform=config.num_uniform,
         num_near=config.num_near,
         seed=config.trainer.seed,
         positions=range(first),
+        num_rays=config.num_rays,
     )
     held_out = stream.held_out(range(first, len(folder))) if config.held_out else None
     task = ShapeTask(config, tokenizer, held_out=held_out, num_uniform=folder.manifest["settings"]["num_uniform"])

@@ -10,17 +10,33 @@ from torch import Tensor
 from trilingua.geometry.fields import Field
 from trilingua.tokenizers.shapes.codes import Block, CodeLayout, Codes
 
-Reads = Literal["points"]
-"""What of an object a tokenizer reads: points of its surface."""
+Reads = Literal["points", "views"]
+"""What of an object a tokenizer reads: points of its surface, or pictures with depth and cameras."""
+
+
+class Rays(NamedTuple):
+    """Rays through pixels of objects' pictures, and what is seen along each: `geometry.posed_views.SeenRays`."""
+
+    origins: Float[Tensor, "batch ray 3"]
+    directions: Float[Tensor, "batch ray 3"]
+    """Depths are counted in their lengths."""
+    colors: Float[Tensor, "batch ray 3"]
+    """sRGB in [0, 1]."""
+    depths: Float[Tensor, "batch ray"]
+    """0 where nothing is met."""
+    normals: Float[Tensor, "batch ray 3"]
+    """0 where nothing is met."""
 
 
 class Judged(NamedTuple):
-    """Places whose distance from the surface is known: what fields are trained on."""
+    """What is known of objects beside what is read of them: what fields are trained on."""
 
     points: Float[Tensor, "batch point 3"]
     """In [-1, 1]^3."""
     distances: Float[Tensor, "batch point"]
     """From the surface, negative inside."""
+    rays: Rays | None = None
+    """For tokenizers that learn from pictures."""
 
 
 @runtime_checkable

@@ -1,0 +1,81 @@
+"""Posed pictures with depth to the tokens of a triplane, whatever the number of pictures.
+
+Patches of all views are one set: their rays say where they look from, so there is nothing to learn of a single view
+or place of the picture. Learned tokens of the three planes read that set.
+
+Source: Chen et al. 2025 (SAR3D), section 4.1, whose encoder is convolutional and joins exactly six views by channels.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trilingua.geometry.posed_views import NUM_CHANNELS, seen_points
+from trilingua.nn.patches import HEAD_DIM, PatchBlock, images_to_patches
+from trilingua.nn.sets import CrossBlock, fourier_dim, fourier_features
+
+
+class ViewEncoder(nn.Module):
+    """Patches attend to each other across views, then tokens of the planes read them, and attend to each other.
+
+    Args:
+        dim: width of all tokens.
+        patch_size: side of a patch in pixels.
+        side: tokens along each side of a plane.
+        num_view_layers: blocks of attention among the patches of all views.
+        num_plane_layers: rounds of reading the patches and attention among the planes' tokens.
+        num_frequencies: of the features of the place that a patch shows.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        patch_size: int,
+        side: int,
+        num_view_layers: int,
+        num_plane_layers: int,
+        num_frequencies: int,
+    ) -> None:
+        super().__init__()
+        self.patch_size, self.num_frequencies = patch_size, num_frequencies
+        # The seen point adds three channels, and says where the ray ends without the network having to multiply.
+        self.embed_pixels = nn.Linear((NUM_CHANNELS + 3) * patch_size**2, dim)
+        self.embed_place = nn.Linear(fourier_dim(num_frequencies) + 1, dim)
+        self.view_blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_view_layers))
+        self.tokens = nn.Parameter(torch.randn(3 * side * side, dim) * 0.02)
+        self.read_views = nn.ModuleList(CrossBlock(dim) for _ in range(num_plane_layers))
+        self.plane_blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_plane_layers))
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, views: Float[Tensor, "batch view height width 10"]) -> Float[Tensor, "batch token dim"]:
+        """Return the tokens of plane 0, 1 and 2, each in raster order.
+
+        Args:
+            views: channels as `posed_views.view_channels` makes them; any number of views, whose sides are multiples
+                of the patch size.
+        """
+        points, met = seen_points(views)
+        context = self._embed(views, points, met)
+        for block in self.view_blocks:
+            context = block(context)
+        x = self.tokens.expand(len(views), -1, -1)
+        for read, block in zip(self.read_views, self.plane_blocks, strict=True):
+            x = block(read(x, context))
+        return self.norm(x)
+
+    def _embed(
+        self,
+        views: Float[Tensor, "batch view height width 10"],
+        points: Float[Tensor, "batch view height width 3"],
+        met: Float[Tensor, "batch view height width 1"],
+    ) -> Float[Tensor, "batch patch dim"]:
+        def patches(channels: Tensor) -> Tensor:
+            cut = images_to_patches(channels.flatten(0, 1).movedim(-1, 1), self.patch_size)
+            return cut.unflatten(0, channels.shape[:2]).flatten(1, 2)
+
+        pixels = self.embed_pixels(patches(torch.cat([views, points * met], dim=-1)))
+        share = patches(met).mean(dim=-1, keepdim=True)
+        place = patches(points * met).unflatten(-1, (-1, 3)).mean(dim=-2) / share.clamp_min(1e-6)
+        features = torch.cat([fourier_features(place, self.num_frequencies), share], dim=-1)
+        return pixels + self.embed_place(features)
