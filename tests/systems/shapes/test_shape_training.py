@@ -30,7 +30,7 @@ def inputs_of(folder, tokenizer, *indices):
 
 
 def test_there_is_a_preset_of_each_size():
-    assert len(TINY) == len(PAPER) == 2
+    assert len(TINY) == len(PAPER) == 3
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -90,10 +90,14 @@ def test_the_papers_sizes_make_a_step(name):
     config = get_preset(name)
     with torch.device("meta"):
         tokenizer = build_tokenizer(config).train()
-        read = torch.empty(1, config.tokenizer.num_points, 6)
-        judged = Judged(torch.empty(1, 40_000, 3), torch.empty(1, 40_000))
-        # The number of latents is drawn, for which a value is needed.
-        tokenizer.config = dataclasses.replace(tokenizer.config, other_counts=())
+        if tokenizer.reads == "voxels":
+            read = torch.empty(1, *(config.tokenizer.resolution,) * 3, 9)
+        else:
+            read = torch.empty(1, config.tokenizer.num_points, 6)
+            # The number of latents is drawn, for which a value is needed.
+            tokenizer.config = dataclasses.replace(tokenizer.config, other_counts=())
+        count = config.num_uniform + config.num_near
+        judged = Judged(torch.empty(1, count, 3), torch.empty(1, count))
         loss, _ = tokenizer.loss(read, judged)
         loss.backward()
     trainer = config.trainer

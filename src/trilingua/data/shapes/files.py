@@ -225,6 +225,11 @@ class ShapeFolder:
         distances: DistanceSamples = _read_groups(self._path(index), ["distances"])["distances"]
         return distances
 
+    def voxels(self, index: int) -> Voxels:
+        """Return the voxels of one object, without reading more."""
+        voxels: Voxels = _read_groups(self._path(index), ["voxels"])["voxels"]
+        return voxels
+
     def _path(self, index: int) -> Path:
         return self.path / "objects" / f"{self.records[index]['stem']}.npz"
 

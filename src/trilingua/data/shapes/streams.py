@@ -5,7 +5,7 @@ each time, in background threads: that takes milliseconds, and all of them would
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,8 +16,12 @@ from trilingua.core.errors import ConfigError
 from trilingua.core.random import make_generator
 from trilingua.data.epochs import EpochStream
 from trilingua.data.shapes.files import ShapeFolder
+from trilingua.data.shapes.structured_latents import LatentFolder
 
-ReadObject = Callable[[ShapeFolder, int, np.random.Generator | None], Float32[np.ndarray, "*input"]]
+AnyFolder = ShapeFolder | LatentFolder
+"""A folder of shapes, as a class; one of latents knows no places."""
+
+ReadObject = Callable[[Any, int, np.random.Generator | None], Float32[np.ndarray, "*input"]]
 """From a folder, an object's number and a generator (None: the same each time) to what a network reads."""
 
 
@@ -32,7 +36,7 @@ class ShapeBatch(NamedTuple):
 
 
 class ShapeStream(EpochStream[ShapeBatch]):
-    """Batches of random objects of a shape data directory.
+    """Batches of random objects of a shape data directory, or of a folder of structured latents.
 
     Args:
         folder: the directory.
@@ -49,7 +53,7 @@ class ShapeStream(EpochStream[ShapeBatch]):
 
     def __init__(
         self,
-        folder: ShapeFolder,
+        folder: AnyFolder,
         read: ReadObject,
         *,
         batch_size: int,

@@ -12,7 +12,7 @@ from trilingua.core.random import make_generator
 from trilingua.data.shapes.files import ShapeFolder
 from trilingua.geometry.fields import Grid
 from trilingua.geometry.isosurface import extract_surface
-from trilingua.geometry.meshes import Mesh, sample_surface
+from trilingua.geometry.meshes import Mesh, SurfacePoints, sample_surface
 from trilingua.metrics.codes import bytes_per_object, score_codes
 from trilingua.metrics.geometry import THRESHOLDS, cross_scale_iou, near_surface_accuracy, score_surface
 from trilingua.systems.shapes.pipeline import RESOLUTION, ShapeModel, mesh_of
@@ -35,8 +35,9 @@ def evaluate_shapes(
     Returns:
         `f_score_0.01`, `f_score_0.02`, `chamfer_l1`, `chamfer_l2`, `normal_consistency` of points drawn from both
         surfaces (an object that decodes to nothing has F-scores of 0 and is left out of the other three);
-        `iou` at uniform places, `near_accuracy`, `cross_scale_iou`, `iou_at` by scale; `codes` with usage and
-        perplexity by scale; `bytes_per_object`; `seconds` an object; `families` with the IoU of each;
+        `iou` at uniform places, `near_accuracy`, `cross_scale_iou`, `iou_at` by scale; `color_error`, the mean absolute
+        difference of the field's colours at points of the true surface, None from fields without colours; `codes`
+        with usage and perplexity by scale; `bytes_per_object`; `seconds` an object; `families` with the IoU of each;
         `num_objects` and `num_empty`.
 
     Args:
@@ -68,6 +69,7 @@ def evaluate_shapes(
         predicted = code.frame.restore(mesh_of(surface)) if len(surface.faces) else None
         row = _compare_surfaces(predicted, arrays.mesh, index)
         row |= _compare_insides(model, code, arrays.distances.points, arrays.distances.distances, num_uniform)
+        row["color_error"] = _compare_colors(model, code, arrays.points)
         rows.append(row)
         codes.append(code)
     families = [folder.records[index]["family"] for index in indices]
@@ -86,7 +88,7 @@ def evaluate_shapes(
 
 
 _SURFACE = (*(f"f_score_{threshold:g}" for threshold in THRESHOLDS), "chamfer_l1", "chamfer_l2", "normal_consistency")
-_MEANS = (*_SURFACE, "iou", "near_accuracy", "cross_scale_iou")
+_MEANS = (*_SURFACE, "iou", "near_accuracy", "cross_scale_iou", "color_error")
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -107,7 +109,7 @@ def _compare_insides(
     model: ShapeModel, code: ShapeCode, places: np.ndarray, distances: np.ndarray, num_uniform: int
 ) -> dict[str, Any]:
     """Return IoU and accuracy at places of the data's frame, which the code's frame leads to its field's."""
-    own = torch.from_numpy(((places - np.array(code.frame.center)) / code.frame.scale).astype(np.float32))
+    own = _in_frame(places, code)
     inside = [
         (model.field(code, scales=scales).values(own.to(model.device)) > 0).cpu().numpy()
         for scales in range(1, model.num_scales + 1)
@@ -115,6 +117,17 @@ def _compare_insides(
     truth = distances < 0
     scores = cross_scale_iou([prefix[:num_uniform] for prefix in inside], truth[:num_uniform])
     return {**scores, "near_accuracy": near_surface_accuracy(inside[-1], truth, distances)}
+
+
+def _compare_colors(model: ShapeModel, code: ShapeCode, points: SurfacePoints) -> float | None:
+    """Return how far the field's colours are from the true ones at points of the true surface, from 0 to 1."""
+    colors = model.field(code).colors(_in_frame(points.points, code).to(model.device))
+    return None if colors is None else float((colors.cpu() - torch.from_numpy(points.colors) / 255).abs().mean())
+
+
+def _in_frame(places: np.ndarray, code: ShapeCode) -> torch.Tensor:
+    """Return where places of the data's frame are in the code's."""
+    return torch.from_numpy(((places - np.array(code.frame.center)) / code.frame.scale).astype(np.float32))
 
 
 def _about_codes(codes: Sequence[ShapeCode]) -> dict[str, Any]:

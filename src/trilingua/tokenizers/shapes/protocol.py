@@ -10,8 +10,8 @@ from torch import Tensor
 from trilingua.geometry.fields import Field
 from trilingua.tokenizers.shapes.codes import Block, CodeLayout, Codes
 
-Reads = Literal["points"]
-"""What of an object a tokenizer reads: points of its surface."""
+Reads = Literal["points", "voxels"]
+"""What of an object a tokenizer reads: points of its surface, or the cells of a grid that it passes."""
 
 
 class Judged(NamedTuple):
