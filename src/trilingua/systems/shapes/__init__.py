@@ -1,1 +1,1 @@
-"""Shape tokenizers: VAT's and CG-MLLM's behind one interface; see README.md."""
+"""Shape tokenizers: VAT's, CG-MLLM's and Kyvo's behind one interface; see README.md."""
