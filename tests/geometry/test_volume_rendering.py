@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.oracles import volume as oracle
+from tests.oracles import ray_integrals as oracle
 
 from trilingua.geometry.fields import FunctionField
 from trilingua.geometry.mesh_pictures import camera_around

@@ -53,7 +53,8 @@ def show_shapes(
         code = model.encode(shape.mesh)
         counts = _prefixes(model.num_scales)
         decoded = [model.decode(code, scales=count, resolution=_RESOLUTION) for count in counts]
-        score = float(compare_surfaces(*map(code.frame.normalize, (decoded[-1], shape.mesh)))["f_score_0.02"])
+        found, truth = map(code.frame.normalize, (decoded[-1], shape.mesh))
+        score = float(compare_surfaces(found, truth, index)["f_score_0.02"])
         name = f"shape_{index:03d}"
         save_mesh(shape.mesh, out / f"{name}.glb")
         save_mesh(decoded[-1], out / f"{name}_decoded.glb")

@@ -18,7 +18,7 @@ Differs: TRELLIS and Kyvo keep what an image network sees at each cell, which ne
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, Integer, UInt8
+from jaxtyping import Bool, Float, Float32, Int, Integer, UInt8
 
 from trilingua.core.errors import ConfigError
 from trilingua.geometry.mesh_queries import MeshQueries
@@ -46,6 +46,18 @@ class Voxels(NamedTuple):
         """Return the surface point nearest to each cell's middle."""
         edge = 2 / self.resolution
         return self.middles() - edge * self.features[:, :1] * self.features[:, 1:4]
+
+    def dense(self) -> Float32[np.ndarray, "x y z 9"]:
+        """Return the whole grid: the features, zeros where there are none, and last whether a cell is kept, 1 or 0."""
+        grid = np.zeros((self.resolution,) * 3 + (NUM_CHANNELS + 1,), np.float32)
+        grid[tuple(self.coords.T)] = np.concatenate([self.features, np.ones_like(self.features[:, :1])], axis=1)
+        return grid
+
+    @classmethod
+    def of_dense(cls, kept: Bool[np.ndarray, "x y z"], features: Float32[np.ndarray, "x y z 8"]) -> "Voxels":
+        """Return the cells of a whole grid that are `kept`; the grid is a cube."""
+        coords = np.argwhere(kept)
+        return cls(coords.astype(np.uint8), features[tuple(coords.T)], len(kept))
 
 
 def voxelize(queries: MeshQueries, resolution: int = 64) -> Voxels:

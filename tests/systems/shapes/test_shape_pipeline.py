@@ -96,9 +96,11 @@ def test_figures_are_those_of_the_metrics(model, shape_folder):
     assert (figures["num_objects"], figures["num_empty"]) == (2, 0)
     assert set(figures) == {
         "num_objects", "num_empty", "f_score_0.01", "f_score_0.02", "chamfer_l1", "chamfer_l2", "normal_consistency",
-        "iou", "near_accuracy", "cross_scale_iou", "iou_at", "families", "codes", "bytes_per_object", "seconds",
+        "iou", "near_accuracy", "cross_scale_iou", "iou_at", "color_error", "families", "codes", "bytes_per_object",
+        "seconds",
     }  # fmt: skip
     assert len(figures["iou_at"]) == 3
+    assert figures["color_error"] is None  # these fields know no colours
     assert figures["cross_scale_iou"] == pytest.approx(np.mean(figures["iou_at"]))
     assert figures["iou"] == pytest.approx(figures["iou_at"][-1])
     assert figures["bytes_per_object"] == 16  # 21 ids of 6 bits

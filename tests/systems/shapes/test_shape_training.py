@@ -32,7 +32,7 @@ def inputs_of(folder, tokenizer, *indices):
 
 
 def test_there_is_a_preset_of_each_size():
-    assert len(TINY) == len(PAPER) == 3
+    assert len(TINY) == len(PAPER) == 4
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -188,6 +188,8 @@ def test_the_papers_sizes_make_a_step(name):
             rays = (1, config.num_rays)
             judged = judged._replace(rays=Rays(*(torch.empty(*rays, 3) for _ in range(3)), torch.empty(rays),
                                                torch.empty(*rays, 3)))  # fmt: skip
+        elif tokenizer.reads == "voxels":
+            read = torch.empty(1, *(config.tokenizer.resolution,) * 3, 9)
         else:
             read = torch.empty(1, config.tokenizer.num_points, 6)
             # The number of latents is drawn, for which a value is needed.

@@ -230,6 +230,11 @@ class ShapeFolder:
         """Return the pictures of one object with their cameras, the six fixed ones first, without reading more."""
         return PosedViews(**_read_groups(self._path(index), ["cameras", "pictures"]))
 
+    def voxels(self, index: int) -> Voxels:
+        """Return the voxels of one object, without reading more."""
+        voxels: Voxels = _read_groups(self._path(index), ["voxels"])["voxels"]
+        return voxels
+
     def _path(self, index: int) -> Path:
         return self.path / "objects" / f"{self.records[index]['stem']}.npz"
 

@@ -5,7 +5,7 @@ each time, in background threads: that takes milliseconds, and all of them would
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,10 +16,14 @@ from trilingua.core.errors import ConfigError
 from trilingua.core.random import make_generator
 from trilingua.data.epochs import EpochStream
 from trilingua.data.shapes.files import ShapeFolder
+from trilingua.data.shapes.structured_latents import LatentFolder
 from trilingua.geometry.posed_views import draw_rays
 from trilingua.tokenizers.shapes.protocol import Rays
 
-ReadObject = Callable[[ShapeFolder, int, np.random.Generator | None], Float32[np.ndarray, "*input"]]
+AnyFolder = ShapeFolder | LatentFolder
+"""A folder of shapes, as a class; one of latents knows no places."""
+
+ReadObject = Callable[[Any, int, np.random.Generator | None], Float32[np.ndarray, "*input"]]
 """From a folder, an object's number and a generator (None: the same each time) to what a network reads."""
 
 
@@ -36,7 +40,7 @@ class ShapeBatch(NamedTuple):
 
 
 class ShapeStream(EpochStream[ShapeBatch]):
-    """Batches of random objects of a shape data directory.
+    """Batches of random objects of a shape data directory, or of a folder of structured latents.
 
     Args:
         folder: the directory.
@@ -54,7 +58,7 @@ class ShapeStream(EpochStream[ShapeBatch]):
 
     def __init__(
         self,
-        folder: ShapeFolder,
+        folder: AnyFolder,
         read: ReadObject,
         *,
         batch_size: int,
@@ -80,6 +84,7 @@ class ShapeStream(EpochStream[ShapeBatch]):
         batch = _stack(parts)
         if not self._num_rays:
             return batch
+        assert isinstance(self._folder, ShapeFolder), "latents have no pictures, and what reads them no rays"
         seen = [
             draw_rays(self._folder.views(index), self._num_rays, make_generator(self._seed, "rays", epoch, index))
             for index in positions
@@ -108,4 +113,5 @@ class ShapeStream(EpochStream[ShapeBatch]):
 
 
 def _stack(parts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> ShapeBatch:
-    return ShapeBatch(*(torch.from_numpy(np.stack(values)) for values in zip(*parts, strict=True)))
+    inputs, places, distances = (torch.from_numpy(np.stack(values)) for values in zip(*parts, strict=True))
+    return ShapeBatch(inputs, places, distances)

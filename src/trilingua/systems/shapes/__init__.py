@@ -1,1 +1,1 @@
-"""Shape tokenizers: VAT's, CG-MLLM's and SAR3D's behind one interface; see README.md."""
+"""Shape tokenizers: VAT's, CG-MLLM's, SAR3D's and Kyvo's behind one interface; see README.md."""

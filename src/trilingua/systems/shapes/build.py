@@ -15,12 +15,13 @@ from trilingua.core.io import existing_folder, read_json, write_json
 from trilingua.systems.shapes.config import ShapeConfig
 from trilingua.tokenizers.shapes.sets import SetTokenizer
 from trilingua.tokenizers.shapes.triplanes import TriplaneConfig, TriplaneTokenizer
+from trilingua.tokenizers.shapes.voxels import VoxelConfig, VoxelTokenizer
 from trilingua.training.checkpoints import copy_tensors, load_weights, module_tensors, save_module
 
 KIND = "shape-tokenizer"
 """What `config.json` of a run says that it is."""
 
-AnyTokenizer = SetTokenizer | TriplaneTokenizer
+AnyTokenizer = SetTokenizer | TriplaneTokenizer | VoxelTokenizer
 """Every shape tokenizer, as a class."""
 
 
@@ -28,6 +29,8 @@ def build_tokenizer(config: ShapeConfig) -> AnyTokenizer:
     """Return a tokenizer with random weights."""
     if isinstance(config.tokenizer, TriplaneConfig):
         return TriplaneTokenizer(config.tokenizer)
+    if isinstance(config.tokenizer, VoxelConfig):
+        return VoxelTokenizer(config.tokenizer)
     return SetTokenizer(config.tokenizer)
 
 

@@ -9,6 +9,7 @@ from trilingua.quantize.multiscale import MultiScaleConfig
 from trilingua.tokenizers.shapes.flexible_planes import FlexibleConfig
 from trilingua.tokenizers.shapes.sets import SetConfig
 from trilingua.tokenizers.shapes.triplanes import TriplaneConfig
+from trilingua.tokenizers.shapes.voxels import VoxelConfig
 from trilingua.training.trainer import TrainerConfig
 
 
@@ -17,10 +18,10 @@ class ShapeConfig:
     """A shape tokenizer and its training."""
 
     data: str = ""
-    """Shape data directory to learn from."""
+    """Shape data directory to learn from; of structured latents, a folder of their `.npz` files."""
     start: str = ""
     """Run whose weights to begin with: a first stage, which has less (no scales, no heads). Empty: random weights."""
-    tokenizer: SetConfig | TriplaneConfig = field(default_factory=SetConfig)
+    tokenizer: SetConfig | TriplaneConfig | VoxelConfig = field(default_factory=SetConfig)
     """What is trained."""
     batch_size: int = 8
     """Objects of one batch."""
@@ -41,9 +42,11 @@ class ShapeConfig:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {least}")
         if isinstance(self.tokenizer, TriplaneConfig):
             self._check_views(self.tokenizer)
-        elif self.num_rays:
+            return
+        if self.num_rays:
             raise ConfigError(f"num_rays: {self.num_rays}; only tokenizers of views learn from rays; leave it out")
-        elif not self.num_uniform + self.num_near:
+        tells_distances = not (isinstance(self.tokenizer, VoxelConfig) and self.tokenizer.features == "latents")
+        if tells_distances and not self.num_uniform + self.num_near:
             raise ConfigError("num_uniform, num_near: both are 0; expected places to learn from")
 
     def _check_views(self, tokenizer: TriplaneConfig) -> None:
@@ -94,6 +97,8 @@ _TINY_SET = SetConfig(
     surface_width=1 / 16,
 )
 
+_SMALL_SET = SetConfig(codes=MultiScaleConfig(num_codes=4096, code_dim=16), surface_width=1 / 64)
+
 _PAPER_SET = SetConfig(
     num_points=80_000,
     num_queries=3072,
@@ -130,19 +135,15 @@ def shape_set_tiny() -> ShapeConfig:
 @preset("shape-set-start")
 def shape_set_start() -> ShapeConfig:
     """Two cores, an hour and a half: the first stage of `shape-set`, whose latents are not quantized."""
-    config = shape_set()
     return dataclasses.replace(
-        config, tokenizer=dataclasses.replace(config.tokenizer, scales=()), trainer=_few_hours(8000)
+        shape_set(), tokenizer=dataclasses.replace(_SMALL_SET, scales=()), trainer=_few_hours(8000)
     )
 
 
 @preset("shape-set")
 def shape_set() -> ShapeConfig:
     """Two cores, an hour: VAT's tokenizer, 511 ids of 4,096 at nine scales (767 bytes), after `shape-set-start`."""
-    return ShapeConfig(
-        tokenizer=SetConfig(codes=MultiScaleConfig(num_codes=4096, code_dim=16), surface_width=1 / 64),
-        trainer=_few_hours(6000),
-    )
+    return ShapeConfig(tokenizer=_SMALL_SET, trainer=_few_hours(6000))
 
 
 @preset("shape-set-paper")
@@ -151,14 +152,10 @@ def shape_set_paper() -> ShapeConfig:
     return ShapeConfig(tokenizer=_PAPER_SET, batch_size=32, num_uniform=20_000, num_near=20_000, trainer=_PAPER_TRAINER)
 
 
-def _without_codes(
-    config: ShapeConfig, *, num_latents: int, other_counts: tuple[int, ...], code_dim: int
-) -> ShapeConfig:
+def _without_codes(tokenizer: SetConfig, *, other_counts: tuple[int, ...], code_dim: int) -> SetConfig:
     """Return the set tokenizer's twin whose latents start as points and are not quantized."""
-    assert isinstance(config.tokenizer, SetConfig), "points are read by set tokenizers"
-    tokenizer = dataclasses.replace(
-        config.tokenizer,
-        num_latents=num_latents,
+    return dataclasses.replace(
+        tokenizer,
         compression="points",
         placed=False,
         decoding="points",
@@ -166,20 +163,21 @@ def _without_codes(
         other_counts=other_counts,
         codes=MultiScaleConfig(code_dim=code_dim),
     )
-    return dataclasses.replace(config, tokenizer=tokenizer)
 
 
 @preset("shape-latents-tiny")
 def shape_latents_tiny() -> ShapeConfig:
     """Seconds on two cores: CG-MLLM's set autoencoder at the size that tests use; any number of latents."""
-    return _without_codes(shape_set_tiny(), num_latents=16, other_counts=(4, 8), code_dim=8)
+    return dataclasses.replace(shape_set_tiny(), tokenizer=_without_codes(_TINY_SET, other_counts=(4, 8), code_dim=8))
 
 
 @preset("shape-latents")
 def shape_latents() -> ShapeConfig:
     """Two cores, two hours: CG-MLLM's set autoencoder, 64 latents of 16 numbers or 16, 32, 128 of them."""
-    small = dataclasses.replace(shape_set(), trainer=_few_hours(8000))
-    return _without_codes(small, num_latents=64, other_counts=(16, 32, 128), code_dim=16)
+    tokenizer = _without_codes(_SMALL_SET, other_counts=(16, 32, 128), code_dim=16)
+    return dataclasses.replace(
+        shape_set(), tokenizer=dataclasses.replace(tokenizer, num_latents=64), trainer=_few_hours(8000)
+    )
 
 
 @preset("shape-latents-paper")
@@ -221,6 +219,18 @@ _TINY_TRIPLANE = TriplaneConfig(
     surface_width=1 / 16,
 )
 
+_TINY_VOXELS = VoxelConfig(
+    resolution=16,
+    patch_size=2,
+    widths=(16, 64),
+    attention_layers=1,
+    num_codes=64,
+    code_dim=8,
+    picture_size=8,
+    num_samples=12,
+    surface_width=1 / 16,
+)
+
 
 @preset("shape-triplane-tiny")
 def shape_triplane_tiny() -> ShapeConfig:
@@ -239,10 +249,7 @@ def shape_triplane_tiny() -> ShapeConfig:
 @preset("shape-triplane-start")
 def shape_triplane_start() -> ShapeConfig:
     """Two cores, an hour and a half: the first stage of `shape-triplane`, whose latents are not quantized."""
-    config = shape_triplane()
-    return dataclasses.replace(
-        config, tokenizer=dataclasses.replace(config.tokenizer, scales=()), trainer=_few_hours(8000)
-    )
+    return dataclasses.replace(shape_triplane(), tokenizer=TriplaneConfig(scales=()), trainer=_few_hours(8000))
 
 
 @preset("shape-triplane")
@@ -254,10 +261,9 @@ def shape_triplane() -> ShapeConfig:
 @preset("shape-triplane-mesh")
 def shape_triplane_mesh() -> ShapeConfig:
     """Two cores, an hour: the decoder of `shape-triplane`, trained by the mesh that FlexiCubes makes of it."""
-    config = shape_triplane()
     return dataclasses.replace(
-        config,
-        tokenizer=dataclasses.replace(TriplaneConfig(), mesh=FlexibleConfig()),
+        shape_triplane(),
+        tokenizer=TriplaneConfig(mesh=FlexibleConfig()),
         trainer=dataclasses.replace(_few_hours(1000), learning_rate=2e-4),
     )
 
@@ -285,3 +291,35 @@ def shape_triplane_paper() -> ShapeConfig:
     )
     trainer = dataclasses.replace(_PAPER_TRAINER, weight_decay=0.05)
     return ShapeConfig(tokenizer=tokenizer, batch_size=28, num_uniform=0, num_near=0, num_rays=130**2, trainer=trainer)
+
+
+@preset("shape-voxels-tiny")
+def shape_voxels_tiny() -> ShapeConfig:
+    """Seconds on two cores: Kyvo's voxel tokenizer at the size that tests use, on grids of 16 x 16 x 16 cells."""
+    return ShapeConfig(
+        tokenizer=_TINY_VOXELS, batch_size=4, num_uniform=128, num_near=128, held_out=2, trainer=_SECONDS
+    )
+
+
+@preset("shape-voxels")
+def shape_voxels() -> ShapeConfig:
+    """Two cores, two hours: Kyvo's voxel tokenizer on surface voxels, 512 ids of 8,192 (832 bytes)."""
+    return ShapeConfig(tokenizer=VoxelConfig(), held_out=16, trainer=_few_hours(6000))
+
+
+@preset("shape-voxels-paper")
+def shape_voxels_paper() -> ShapeConfig:
+    """GPUs, days: Kyvo's published sizes on structured latents of TRELLIS, 512 ids of 8,192; widths are our guess."""
+    tokenizer = VoxelConfig(
+        features="latents",
+        patch_size=1,
+        widths=(32, 64, 128, 512),
+        num_blocks=2,
+        attention_layers=0,
+        code_dim=128,
+        num_pictured=32,
+        picture_size=128,
+        num_samples=128,
+    )
+    trainer = dataclasses.replace(_PAPER_TRAINER, schedule="constant", warmup_steps=0)
+    return ShapeConfig(tokenizer=tokenizer, batch_size=32, num_uniform=0, num_near=0, trainer=trainer)

@@ -13,7 +13,7 @@ from trilingua.data.shapes.files import ShapeFolder
 from trilingua.geometry.fields import Grid, insideness
 from trilingua.geometry.isosurface import extract_surface
 from trilingua.geometry.mesh_pictures import BACKGROUND, fixed_cameras
-from trilingua.geometry.meshes import Mesh, sample_surface
+from trilingua.geometry.meshes import Mesh, SurfacePoints, sample_surface
 from trilingua.geometry.posed_views import PosedViews, picture_rays
 from trilingua.geometry.srgb import bytes_from_unit
 from trilingua.geometry.volume_rendering import draw_field
@@ -43,10 +43,11 @@ def evaluate_shapes(
     Returns:
         `f_score_0.01`, `f_score_0.02`, `chamfer_l1`, `chamfer_l2`, `normal_consistency` of points drawn from both
         surfaces (an object that decodes to nothing has F-scores of 0 and is left out of the other three);
-        `iou` at uniform places, `near_accuracy`, `cross_scale_iou`, `iou_at` by scale; `codes` with usage and
-        perplexity by scale; `bytes_per_object`; `seconds` an object; `families` with the IoU of each;
-        `num_objects` and `num_empty`; of fields with colours, where the folder has pictures from random places, which
-        no tokenizer reads: `psnr_color` and `ssim_color` of the field drawn from the first `NUM_VIEWS` of them.
+        `iou` at uniform places, `near_accuracy`, `cross_scale_iou`, `iou_at` by scale; of fields with colours,
+        `color_error`, the mean absolute difference of colours at points of the true surface, and, where the folder has
+        pictures from random places, which no tokenizer reads, `psnr_color` and `ssim_color` of the field drawn from the
+        first `NUM_VIEWS` of them; `codes` with usage and perplexity by scale; `bytes_per_object`; `seconds` an object;
+        `families` with the IoU of each; `num_objects` and `num_empty`.
 
     Args:
         model: the tokenizer.
@@ -78,6 +79,7 @@ def evaluate_shapes(
         row = compare_surfaces(predicted, arrays.mesh, index)
         row |= _compare_insides(model, code, arrays.distances.points, arrays.distances.distances, num_uniform)
         row |= _compare_pictures(model, code, PosedViews(cameras=arrays.cameras, pictures=arrays.pictures))
+        row["color_error"] = _compare_colors(model, code, arrays.points)
         rows.append(row)
         codes.append(code)
     families = [folder.records[index]["family"] for index in indices]
@@ -96,7 +98,7 @@ def evaluate_shapes(
 
 
 _SURFACE = (*(f"f_score_{threshold:g}" for threshold in THRESHOLDS), "chamfer_l1", "chamfer_l2", "normal_consistency")
-_MEANS = (*_SURFACE, "iou", "near_accuracy", "cross_scale_iou", "psnr_color", "ssim_color")
+_MEANS = (*_SURFACE, "iou", "near_accuracy", "cross_scale_iou", "psnr_color", "ssim_color", "color_error")
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -124,7 +126,7 @@ def _compare_insides(
     model: ShapeModel, code: ShapeCode, places: np.ndarray, distances: np.ndarray, num_uniform: int
 ) -> dict[str, Any]:
     """Return IoU and accuracy at places of the data's frame, which the code's frame leads to its field's."""
-    own = torch.from_numpy(((places - np.array(code.frame.center)) / code.frame.scale).astype(np.float32))
+    own = _in_frame(places, code)
     inside = [
         (insideness(model.field(code, scales=scales), own.to(model.device)) > 0).cpu().numpy()
         for scales in range(1, model.num_scales + 1)
@@ -155,6 +157,18 @@ def _compare_pictures(model: ShapeModel, code: ShapeCode, views: PosedViews) -> 
         drawn = bytes_from_unit(found.colors.cpu().numpy()).reshape(picture.image.shape)
         scores.append(score_color(drawn, picture.image))
     return {name: _mean([score[name] for score in scores]) or 0.0 for name in ("psnr_color", "ssim_color")}
+
+
+@torch.no_grad()
+def _compare_colors(model: ShapeModel, code: ShapeCode, points: SurfacePoints) -> float | None:
+    """Return how far the field's colours are from the true ones at points of the true surface, from 0 to 1."""
+    colors = model.field(code).colors(_in_frame(points.points, code).to(model.device))
+    return None if colors is None else float((colors.cpu() - torch.from_numpy(points.colors) / 255).abs().mean())
+
+
+def _in_frame(places: np.ndarray, code: ShapeCode) -> torch.Tensor:
+    """Return where places of the data's frame are in the code's."""
+    return torch.from_numpy(((places - np.array(code.frame.center)) / code.frame.scale).astype(np.float32))
 
 
 def _about_codes(codes: Sequence[ShapeCode]) -> dict[str, Any]:

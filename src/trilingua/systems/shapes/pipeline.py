@@ -2,20 +2,27 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from trilingua.core.errors import InputError, VocabularyError
+from trilingua.core.errors import ConfigError, InputError, VocabularyError
 from trilingua.core.io import read_json, write_json
 from trilingua.geometry.fields import Field, Grid
 from trilingua.geometry.isosurface import Surface, extract_surface
 from trilingua.geometry.meshes import Frame, Mesh, check_manifold, check_mesh
 from trilingua.geometry.srgb import bytes_from_unit
+from trilingua.geometry.voxels import Voxels
 from trilingua.systems.shapes.build import AnyTokenizer, load_tokenizer
 from trilingua.systems.shapes.inputs import read_from_mesh
-from trilingua.tokenizers.shapes.codes import CodeLayout, ShapeCode
+from trilingua.tokenizers.shapes.codes import CodeLayout, Codes, ShapeCode
+from trilingua.tokenizers.shapes.voxels import VoxelTokenizer
 
 RESOLUTION = 128
 """Cells along each side of the grid that surfaces are looked for on."""
+
+
+UNIT = Frame(center=(0.0, 0.0, 0.0), scale=1.0)
+"""Of an object that is where it is coded."""
 
 
 class ShapeModel:
@@ -62,9 +69,43 @@ class ShapeModel:
             check_manifold(mesh)
         outward = mesh.outward()
         frame = Frame.of(outward)
-        inputs = torch.from_numpy(read_from_mesh(self.tokenizer, frame.normalize(outward)))
-        codes = self.tokenizer.encode(inputs[None].to(self.device))
+        return self._encode(read_from_mesh(self.tokenizer, frame.normalize(outward)), frame)
+
+    def encode_voxels(self, voxels: Voxels, frame: Frame = UNIT) -> ShapeCode:
+        """Return the code of voxels, for a voxel tokenizer.
+
+        Args:
+            voxels: of a grid over [-1, 1]^3.
+            frame: where that cube was and how large.
+
+        Raises:
+            ConfigError: the tokenizer reads no voxels, or those of another resolution.
+        """
+        return self._encode(self._of_voxels().prepare(voxels), frame)
+
+    def decode_voxels(self, code: ShapeCode) -> Voxels:
+        """Return the voxels of a code, for a voxel tokenizer.
+
+        Raises:
+            ConfigError: the tokenizer writes no voxels.
+            VocabularyError: another tokenizer wrote the code.
+        """
+        tokenizer = self._of_voxels()
+        return tokenizer.decode_voxels(self._checked(code))[0]
+
+    def _of_voxels(self) -> VoxelTokenizer:
+        if not isinstance(self.tokenizer, VoxelTokenizer):
+            raise ConfigError(f"tokenizer: reads {self.tokenizer.reads}; voxels need a run of a `shape-voxels` preset")
+        return self.tokenizer
+
+    def _encode(self, inputs: np.ndarray, frame: Frame) -> ShapeCode:
+        codes = self.tokenizer.encode(torch.from_numpy(inputs)[None].to(self.device))
         return ShapeCode(layout=self.layout, blocks=tuple(block[0].cpu() for block in codes), frame=frame)
+
+    def _checked(self, code: ShapeCode) -> Codes:
+        if code.layout != self.layout:
+            raise VocabularyError("code: another tokenizer wrote it; decode with that one")
+        return tuple(block.to(self.device) for block in code.batch)
 
     def field(self, code: ShapeCode, *, scales: int | None = None) -> Field:
         """Return the field of a code, in [-1, 1]^3.
@@ -77,11 +118,9 @@ class ShapeModel:
             VocabularyError: another tokenizer wrote the code.
             InputError: a number of scales that there are not.
         """
-        if code.layout != self.layout:
-            raise VocabularyError("code: another tokenizer wrote it; decode with that one")
+        batch = self._checked(code)
         if scales is not None and not 1 <= scales <= self.num_scales:
             raise InputError(f"scales: {scales} is not allowed; expected 1 to {self.num_scales}")
-        batch = tuple(block.to(self.device) for block in code.batch)
         return self.tokenizer.decode(batch, upto=scales)[0]
 
     def decode(self, code: ShapeCode, *, scales: int | None = None, resolution: int = RESOLUTION) -> Mesh:

@@ -66,7 +66,10 @@ class ShapeTask(TrainTask):
 
     @torch.no_grad()
     def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
-        """Return IoU of all scales and their mean, accuracy near the surface, and perplexity of the codes."""
+        """Return IoU of all scales and their mean, accuracy near the surface, and perplexity of the codes.
+
+        Where distances are not known, the losses instead of the first three.
+        """
         if self.held_out is None:
             return {}
         device = next(self.tokenizer.parameters()).device
@@ -79,13 +82,21 @@ class ShapeTask(TrainTask):
                 some = ShapeBatch(all_inputs[chosen], places[chosen], distances[chosen])
                 codes = self.tokenizer.encode(some.inputs.to(device))
                 all_codes.append(codes)
-                found += self._judge(codes, some)
+                found += self._judge(codes, some) if some.places.shape[1] else self._rate(some)
         figures = {name: sum(one[name] for one in found) / len(found) for name in found[0]}
         if (vocabulary := self.tokenizer.blocks()[0].vocabulary) is not None:
             together = [torch.cat(parts).cpu() for parts in zip(*all_codes, strict=True)]
             perplexity = score_codes(together, vocabulary)["perplexity"]
             figures |= {"perplexity_first": perplexity[0], "perplexity_last": perplexity[-1]}
         return figures
+
+    def _rate(self, batch: ShapeBatch) -> list[dict[str, float]]:
+        """Return the losses of a batch without places to judge by, for each object the same."""
+        device = next(self.tokenizer.parameters()).device
+        _, parts = self.tokenizer.loss(
+            batch.inputs.to(device), Judged(batch.places.to(device), batch.distances.to(device))
+        )
+        return [{name: float(part) for name, part in parts.items()}] * len(batch.inputs)
 
     def _judge(self, codes: Codes, batch: ShapeBatch) -> list[dict[str, float]]:
         """Return the figures of each object of a batch."""

@@ -5,11 +5,10 @@ from pathlib import Path
 import torch
 
 from trilingua.core.errors import ConfigError
-from trilingua.data.shapes.files import ShapeFolder
 from trilingua.data.shapes.streams import ShapeStream
 from trilingua.systems.shapes.build import begin_with, build_tokenizer
 from trilingua.systems.shapes.config import ShapeConfig
-from trilingua.systems.shapes.inputs import read_from_folder
+from trilingua.systems.shapes.inputs import open_data, read_from_folder
 from trilingua.systems.shapes.task import ShapeTask
 from trilingua.training.trainer import Trainer, TrainingResult
 
@@ -23,12 +22,10 @@ def train_shapes(config: ShapeConfig, run: Path, *, resume: bool = False) -> Tra
         resume: go on from its newest checkpoint.
 
     Raises:
-        ConfigError: `data` is not set, or holds too little.
+        ConfigError: `data` is not set, or holds too little or voxels of another resolution.
         CheckpointError: as `Trainer.fit`; or `start` is no earlier stage of this tokenizer.
     """
-    if not config.data:
-        raise ConfigError("data: is not set; pass --data with a shape data directory")
-    folder = ShapeFolder(config.data)
+    folder = open_data(config)
     first = max(0, len(folder) - config.held_out)
     if first < config.batch_size:
         raise ConfigError(

@@ -73,6 +73,9 @@ class TriplaneDecoder(nn.Module):
     Differs: VAT's tokens are upsampled by convolutions, which a CPU does slowly.
     """
 
+    to_latents: Tensor
+    to_tokens: Tensor
+
     def __init__(
         self,
         dim: int,
@@ -127,6 +130,9 @@ class PointDecoder(nn.Module):
         num_frequencies: of the points' features.
         latent_places: as of `TriplaneDecoder`.
     """
+
+    latent_places: Tensor
+    to_latents: Tensor
 
     def __init__(
         self,

@@ -10,8 +10,9 @@ from torch import Tensor
 from trilingua.geometry.fields import Field
 from trilingua.tokenizers.shapes.codes import Block, CodeLayout, Codes
 
-Reads = Literal["points", "views"]
-"""What of an object a tokenizer reads: points of its surface, or pictures with depth and cameras."""
+Reads = Literal["points", "voxels", "views"]
+"""What of an object a tokenizer reads: points of its surface, the cells of a grid that it passes, or pictures with
+depth and cameras."""
 
 
 class Rays(NamedTuple):

@@ -46,6 +46,10 @@ class SetEncoder(nn.Module):
         ConfigError: "pooling" of another number of queries, or places for "points".
     """
 
+    places: Tensor
+    among: Tensor
+    to_queries: Tensor
+
     def __init__(
         self,
         dim: int,
