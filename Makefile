@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 SCENES ?= 12000
 
-.PHONY: demo test check format lint types floors bench look peers train-default
+.PHONY: demo test check format lint types floors bench look shape-bytes peers train-default
 
 demo: .venv/.installed
 	$(BIN)/trilingua demo --out out/demo
@@ -38,6 +38,11 @@ look: .venv/.installed-dev
 	$(BIN)/trilingua data clevr --out out/look --num-scenes 200 --seed 4242 --split look --renderer blender \
 		--questions-per-scene 0 --instructions-per-scene 0
 	$(BIN)/python benchmarks/look.py out/look --out docs/images/look.png
+
+# What shape tokenizers make of a byte, beside meshes compressed by Draco.
+shape-bytes: .venv/.installed-dev
+	$(BIN)/trilingua data shapes --out out/shapes --num-objects 50 --seed 1 --split val
+	$(BIN)/python benchmarks/shape_bytes.py out/shapes --out docs/images/shape_bytes.svg
 
 # The tests against peers that no package brings: CLEVR's question engine, the published Jaccard script, SmolLM2.
 peers: export CLEVR_DATASET_GEN := $(CURDIR)/out/peers/facebookresearch/clevr-dataset-gen

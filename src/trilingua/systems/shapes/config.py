@@ -60,12 +60,12 @@ class ShapeConfig:
             raise ConfigError("num_uniform, num_near: both are 0; expected places to learn from")
 
 
-def _few_hours(max_steps: int) -> TrainerConfig:
+def _few_hours(max_steps: int, *, learning_rate: float = 1e-3) -> TrainerConfig:
     """Return how the small presets are trained on two cores."""
     return TrainerConfig(
         max_steps=max_steps,
-        learning_rate=1e-3,
-        warmup_steps=200,
+        learning_rate=learning_rate,
+        warmup_steps=60,
         schedule="wsd",
         optimizer="muon",
         weight_decay=0.01,
@@ -134,16 +134,18 @@ def shape_set_tiny() -> ShapeConfig:
 
 @preset("shape-set-start")
 def shape_set_start() -> ShapeConfig:
-    """Two cores, an hour and a half: the first stage of `shape-set`, whose latents are not quantized."""
+    """Two cores, half an hour: the first stage of `shape-set`, whose latents are not quantized."""
     return dataclasses.replace(
-        shape_set(), tokenizer=dataclasses.replace(_SMALL_SET, scales=()), trainer=_few_hours(8000)
+        shape_set(),
+        tokenizer=dataclasses.replace(_SMALL_SET, scales=()),
+        trainer=dataclasses.replace(_few_hours(1000, learning_rate=2e-3), decay_ratio=0.0),
     )
 
 
 @preset("shape-set")
 def shape_set() -> ShapeConfig:
     """Two cores, an hour: VAT's tokenizer, 511 ids of 4,096 at nine scales (767 bytes), after `shape-set-start`."""
-    return ShapeConfig(tokenizer=_SMALL_SET, trainer=_few_hours(6000))
+    return ShapeConfig(tokenizer=_SMALL_SET, trainer=_few_hours(1250, learning_rate=2e-3))
 
 
 @preset("shape-set-paper")
@@ -264,7 +266,7 @@ def shape_triplane_mesh() -> ShapeConfig:
     return dataclasses.replace(
         shape_triplane(),
         tokenizer=TriplaneConfig(mesh=FlexibleConfig()),
-        trainer=dataclasses.replace(_few_hours(1000), learning_rate=2e-4),
+        trainer=_few_hours(1000, learning_rate=2e-4),
     )
 
 
