@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
 
 import trilingua
@@ -132,6 +133,7 @@ def workplace(tmp_path: Path, clevr_folder: Path, tiny_run: Path, monkeypatch: p
         (tmp_path / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(scene, tmp_path / target)
     shutil.copytree(clevr_folder, tmp_path / "data" / "small")
+    trimesh.creation.box((0.5, 0.5, 0.9)).export(tmp_path / "chair.glb")
     few = ShapesConfig(num_objects=1, num_random_views=0, view_size=16, voxel_resolution=16)
     generate_shapes(tmp_path / "data" / "shapes" / "val", few)
     shutil.copytree(clevr_folder / "scenes", tmp_path / "my" / "data" / "scenes")

@@ -26,7 +26,8 @@ def test_summary(shown):
         "rendering": ["ssim", "l2", "psnr"],
         "editing": ["jaccard"],
         "qa": ["accuracy"],
-        "seconds": ["recognize", "render", "edit", "ask", "total"],
+        "shapes": ["f_score_0.02", "bytes_per_object"],
+        "seconds": ["recognize", "render", "edit", "ask", "shapes", "total"],
     }
     assert list(summary["recognition"]["jaccard_at"]) == ["0.05", "0.10", "0.15", "0.20", "0.25"]
     for part in ("recognition", "editing"):
@@ -47,7 +48,8 @@ def test_the_page_is_one_file_that_loads_nothing(shown):
         r"https?://",
     ):
         assert re.search(load, markup, re.IGNORECASE) is None, load
-    assert html.count("<article") == 2
+    assert html.count('<article class="scene" id="scene-') == 2
+    assert html.count('<article class="scene" id="shape-') == 3
     summary = json.loads((shown / "summary.json").read_text())
     assert f"{summary['recognition']['jaccard']:.3f}" in html
 
@@ -55,7 +57,10 @@ def test_the_page_is_one_file_that_loads_nothing(shown):
 def test_everything_shown_lies_beside_the_page(shown):
     names = {path.name for path in shown.iterdir()}
     parts = (".png", ".json", ".glb", "_truth.json", "_rendered.png", "_edited.png", "_edited.json")
-    assert names == {"report.html", "summary.json"} | {f"scene_00{i}{part}" for i in (0, 1) for part in parts}
+    shape_parts = (".glb", ".json", ".png", "_decoded.glb", "_decoded.png")
+    assert names == {"report.html", "summary.json"} | {f"scene_00{i}{part}" for i in (0, 1) for part in parts} | {
+        f"shape_00{i}{part}" for i in (0, 1, 2) for part in shape_parts
+    }
     found, true = (Scene.load(shown / f"scene_000{part}") for part in (".json", "_truth.json"))
     assert 3 <= len(true.objects) <= 10
     assert all(item.score is not None for item in found.objects)

@@ -51,10 +51,8 @@ def encode(
         allow_non_manifold: take meshes, too, whose edges belong to three triangles or more.
         tokenizer: run directory, or the name of a tokenizer that comes with the package.
     """
-    from trilingua.geometry.mesh_files import read_mesh
-
     def write(model: "ShapeModel", path: Path, target: Path) -> None:
-        model.save_code(model.encode(read_mesh(path), allow_non_manifold=allow_non_manifold), target)
+        model.save_code(model.encode(path, allow_non_manifold=allow_non_manifold), target)
 
     _one_by_one(meshes, out, ".json", tokenizer, write)
 

@@ -9,6 +9,7 @@ from trilingua.core.errors import ConfigError, InputError, VocabularyError
 from trilingua.core.io import read_json, write_json
 from trilingua.geometry.fields import Field, Grid
 from trilingua.geometry.isosurface import Surface, extract_surface
+from trilingua.geometry.mesh_files import read_mesh
 from trilingua.geometry.meshes import Frame, Mesh, check_manifold, check_mesh
 from trilingua.geometry.srgb import bytes_from_unit
 from trilingua.geometry.voxels import Voxels
@@ -53,17 +54,20 @@ class ShapeModel:
         """How many blocks there are, from the first of which on a code can be decoded."""
         return len(self.layout.blocks)
 
-    def encode(self, mesh: Mesh, *, allow_non_manifold: bool = False) -> ShapeCode:
+    def encode(self, mesh: Mesh | str | Path, *, allow_non_manifold: bool = False) -> ShapeCode:
         """Return the code of a mesh of any size, at any place; the same each time.
 
         Args:
-            mesh: what to encode; holes in it are no errors, since points of the surface are read.
+            mesh: what to encode, or the path of a .glb, .obj or .ply file; holes in it are no errors, since points of
+                the surface are read.
             allow_non_manifold: whether edges may belong to three triangles or more, as in many models that artists
                 made; where parts of such a surface are thin, what is inside may come out otherwise than it was meant.
 
         Raises:
-            InputError: the mesh cannot be used.
+            InputError: the mesh or file cannot be used.
         """
+        if not isinstance(mesh, Mesh):
+            mesh = read_mesh(mesh)
         check_mesh(mesh)
         if not allow_non_manifold:
             check_manifold(mesh)
