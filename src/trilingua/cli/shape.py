@@ -51,6 +51,7 @@ def encode(
         allow_non_manifold: take meshes, too, whose edges belong to three triangles or more.
         tokenizer: run directory, or the name of a tokenizer that comes with the package.
     """
+
     def write(model: "ShapeModel", path: Path, target: Path) -> None:
         model.save_code(model.encode(path, allow_non_manifold=allow_non_manifold), target)
 

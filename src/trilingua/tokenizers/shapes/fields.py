@@ -21,6 +21,18 @@ from trilingua.nn.sets import CrossBlock, fourier_dim, fourier_features
 from trilingua.nn.triplanes import TriplanePainter, TriplaneReader, plane_places
 
 
+def soft_occupancy(distances: Float[Tensor, "*point"], width: float) -> Float[Tensor, "*point"]:
+    """Return `clip(0.5 - distance / (2 width), 0, 1)`: what a field is to say, falling linearly through the surface.
+
+    Args:
+        distances: from the surface, negative inside.
+        width: 1 this far inside, 0 this far outside.
+
+    Source: VAT, section 3.4 (semi-continuous occupancy).
+    """
+    return (0.5 - distances / (2 * width)).clamp(0, 1)
+
+
 @runtime_checkable
 class FieldDecoder(Protocol):
     """What turns latents into features of an object, once, and these into logits of points, as often as one likes."""

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from trilingua.core.errors import ConfigError
@@ -27,8 +27,9 @@ from trilingua.quantize.gaussian import GaussianBottleneck, Posterior
 from trilingua.quantize.multiscale import MultiScaleConfig, MultiScaleQuantized, MultiScaleQuantizer
 from trilingua.quantize.resampling import Interpolation
 from trilingua.tokenizers.shapes.codes import Block, CodeLayout, Codes
-from trilingua.tokenizers.shapes.fields import DecodedField, PointDecoder, TriplaneDecoder
+from trilingua.tokenizers.shapes.fields import DecodedField, PointDecoder, TriplaneDecoder, soft_occupancy
 from trilingua.tokenizers.shapes.protocol import Judged, Reads
+from trilingua.tokenizers.shapes.scales import ScaledCodes
 from trilingua.tokenizers.shapes.set_encoder import Compression, SetEncoder
 
 
@@ -117,7 +118,7 @@ class SetCoding(NamedTuple):
     quantized: MultiScaleQuantized | None
 
 
-class SetTokenizer(nn.Module):
+class SetTokenizer(ScaledCodes):
     """Surfaces to latents or ids, and back to fields.
 
     Args:
@@ -144,7 +145,7 @@ class SetTokenizer(nn.Module):
             placed=config.placed,
         )
         self.bottleneck = GaussianBottleneck(config.dim, code_dim)
-        self.quantizer: MultiScaleQuantizer | None = None
+        self.quantizer = None
         if config.scales:
             row = Interpolation(
                 arrangement="set", sizes=config.scales, full_size=config.num_latents, upsampling="linear"
@@ -181,11 +182,8 @@ class SetTokenizer(nn.Module):
 
     def blocks(self) -> tuple[Block, ...]:
         """Return one block of latents, or a block of ids for each scale."""
-        dim, num_codes = self.config.codes.code_dim, self.config.codes.num_codes
-        if self.quantizer is not None:
-            return tuple(Block(size=size, dim=dim, vocabulary=num_codes) for size in self.quantizer.codes_per_scale)
         free = self.config.compression == "points"
-        return (Block(size=None if free else self.config.num_latents, dim=dim, vocabulary=None),)
+        return self.scale_blocks(None if free else self.config.num_latents, self.config.codes.code_dim)
 
     def layout(self) -> CodeLayout:
         """Return the blocks with the digest of all weights."""
@@ -222,45 +220,11 @@ class SetTokenizer(nn.Module):
     @torch.no_grad()
     def decode(self, codes: Codes, *, upto: int | None = None) -> list[Field]:
         """Return the field of each object, from its first `upto` scales."""
-        if self.quantizer is not None:
-            latents = self.quantizer.decode(codes, upto=upto)
-        else:
-            latents = self._only_block(codes, upto)
-        return [DecodedField(self.decoder, features) for features in self._features(latents)]
-
-    def _only_block(self, codes: Codes, upto: int | None) -> Tensor:
-        if upto not in (None, 1):
-            raise ConfigError(f"upto: {upto}; expected 1, since latents are one block")
-        return codes[0]
+        return [DecodedField(self.decoder, features) for features in self._features(self.sum_of(codes, upto))]
 
     def _features(self, latents: Float[Tensor, "batch latent code_dim"]) -> Float[Tensor, "batch *features dim"]:
         x = self.unproject(latents)
         return self.decoder(x if self.position is None else x + self.position)
-
-    def embed(self, codes: Codes, *, upto: int | None = None) -> Float[Tensor, "batch code code_dim"]:
-        """Return the code vectors of the first `upto` scales, one after the other, or the latents."""
-        if self.quantizer is None:
-            return self._only_block(codes, upto)
-        return torch.cat([self.quantizer.vq.vectors(ids) for ids in codes[:upto]], dim=1)
-
-    def ar_inputs(self, codes: Codes) -> list[Float[Tensor, "batch _code code_dim"]]:
-        """Return what a next-scale model reads at each scale; see `MultiScaleQuantizer`."""
-        return self._scales().ar_inputs(codes)
-
-    def start(self, batch_size: int) -> tuple[Tensor, Float[Tensor, "batch code code_dim"]]:
-        """Return the sum of no scales, and what is read before the first."""
-        return self._scales().start(batch_size)
-
-    def next_input(
-        self, state: Tensor, scale: int, ids: Int[Tensor, "batch code"]
-    ) -> tuple[Tensor, Float[Tensor, "batch next_code code_dim"] | None]:
-        """Return the sum with `scale`, and what is read at the scale behind it; None after the last."""
-        return self._scales().next_input(state, scale, ids)
-
-    def _scales(self) -> MultiScaleQuantizer:
-        if self.quantizer is None:
-            raise ConfigError("scales: there are none; latents are not written scale by scale")
-        return self.quantizer
 
     def loss(
         self, inputs: Float[Tensor, "batch point 6"], judged: Judged
@@ -277,7 +241,7 @@ class SetTokenizer(nn.Module):
             count = counts[int(torch.randint(len(counts), ()))]
         made = self(inputs, count)
         logits = self.decoder.logits(self._features(made.latents), judged.points)
-        wanted = (0.5 - judged.distances / (2 * self.config.surface_width)).clamp(0, 1)
+        wanted = soft_occupancy(judged.distances, self.config.surface_width)
         total = occupancy = F.binary_cross_entropy_with_logits(logits, wanted)
         parts = {"occupancy": occupancy.detach()}
         if self.config.variational:

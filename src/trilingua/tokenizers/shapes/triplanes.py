@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from trilingua.core.errors import ConfigError
@@ -27,9 +27,11 @@ from trilingua.nn.patches import HEAD_DIM
 from trilingua.quantize.multiscale import MultiScaleConfig, MultiScaleQuantized, MultiScaleQuantizer
 from trilingua.quantize.resampling import Interpolation
 from trilingua.tokenizers.shapes.codes import Block, CodeLayout, Codes
+from trilingua.tokenizers.shapes.fields import soft_occupancy
 from trilingua.tokenizers.shapes.flexible_planes import FlexibleConfig, FlexibleField, FlexibleHeads
 from trilingua.tokenizers.shapes.plane_decoder import PlaneDecoder, PlaneField
 from trilingua.tokenizers.shapes.protocol import Judged, Rays, Reads
+from trilingua.tokenizers.shapes.scales import ScaledCodes
 from trilingua.tokenizers.shapes.view_encoder import ViewEncoder
 
 
@@ -115,7 +117,7 @@ class PlaneCoding(NamedTuple):
     quantized: MultiScaleQuantized | None
 
 
-class TriplaneTokenizer(nn.Module):
+class TriplaneTokenizer(ScaledCodes):
     """Posed pictures to ids, and back to fields.
 
     Args:
@@ -143,7 +145,7 @@ class TriplaneTokenizer(nn.Module):
             num_frequencies=config.num_frequencies,
         )
         self.to_latent = nn.Linear(config.dim, code_dim)
-        self.quantizer: MultiScaleQuantizer | None = None
+        self.quantizer = None
         if config.scales:
             planes = Interpolation(arrangement="triplane", sizes=config.scales, full_size=side)
             self.quantizer = MultiScaleQuantizer(planes, config.codes)
@@ -182,10 +184,7 @@ class TriplaneTokenizer(nn.Module):
 
     def blocks(self) -> tuple[Block, ...]:
         """Return a block of ids for each scale, or one of latents: plane after plane, each in raster order."""
-        dim, num_codes = self.config.codes.code_dim, self.config.codes.num_codes
-        if self.quantizer is None:
-            return (Block(size=3 * self.config.side**2, dim=dim, vocabulary=None),)
-        return tuple(Block(size=size, dim=dim, vocabulary=num_codes) for size in self.quantizer.codes_per_scale)
+        return self.scale_blocks(3 * self.config.side**2, self.config.codes.code_dim)
 
     def layout(self) -> CodeLayout:
         """Return the blocks with the digest of all weights."""
@@ -230,37 +229,11 @@ class TriplaneTokenizer(nn.Module):
     @torch.no_grad()
     def decode(self, codes: Codes, *, upto: int | None = None) -> list[Field]:
         """Return the field of each object, from its first `upto` scales; in the last stage it brings its own mesh."""
-        if self.quantizer is not None:
-            latents = self.quantizer.decode(self._on_grids(codes), upto=upto)
-        else:
-            latents = self._on_planes(self._only_block(codes, upto))
-        planes = self.decoder(latents)
+        latents = self.sum_of(codes, upto)
+        planes = self.decoder(latents if self.quantizer is not None else self._on_planes(latents))
         if self.heads is not None:
             return [FlexibleField(self.decoder, self.heads, each) for each in planes]
         return [PlaneField(self.decoder, each) for each in planes]
-
-    def embed(self, codes: Codes, *, upto: int | None = None) -> Float[Tensor, "batch code code_dim"]:
-        """Return the code vectors of the first `upto` scales, one after the other, or the latents."""
-        if self.quantizer is None:
-            return self._only_block(codes, upto)
-        return torch.cat([self.quantizer.vq.vectors(ids) for ids in codes[:upto]], dim=1)
-
-    def ar_inputs(self, codes: Codes) -> list[Float[Tensor, "batch _code code_dim"]]:
-        """Return what a next-scale model reads at each scale; see `MultiScaleQuantizer`."""
-        return [each.flatten(1, 3) for each in self._scales().ar_inputs(self._on_grids(codes))]
-
-    def start(self, batch_size: int) -> tuple[Tensor, Float[Tensor, "batch code code_dim"]]:
-        """Return the sum of no scales, and what is read before the first."""
-        total, first = self._scales().start(batch_size)
-        return total, first.flatten(1, 3)
-
-    def next_input(
-        self, state: Tensor, scale: int, ids: Int[Tensor, "batch code"]
-    ) -> tuple[Tensor, Float[Tensor, "batch next_code code_dim"] | None]:
-        """Return the sum with `scale`, and what is read at the scale behind it; None after the last."""
-        grid = self._scales().resampler.grids[scale]
-        total, following = self._scales().next_input(state, scale, ids.unflatten(1, grid))
-        return total, None if following is None else following.flatten(1, 3)
 
     def loss(
         self, inputs: Float[Tensor, "batch view height width 10"], judged: Judged
@@ -279,7 +252,7 @@ class TriplaneTokenizer(nn.Module):
         parts: dict[str, Tensor] = {}
         if config.occupancy_weight:
             logits, _ = self.decoder.read(planes, judged.points)
-            wanted = (0.5 - judged.distances / (2 * config.surface_width)).clamp(0, 1)
+            wanted = soft_occupancy(judged.distances, config.surface_width)
             parts["occupancy"] = config.occupancy_weight * F.binary_cross_entropy_with_logits(logits, wanted)
         if judged.rays is not None:
             parts |= self._picture_losses(planes, judged.rays)
@@ -289,24 +262,10 @@ class TriplaneTokenizer(nn.Module):
             parts["codebook"] = config.codebook_weight * made.quantized.loss
         return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
 
-    def _scales(self) -> MultiScaleQuantizer:
-        if self.quantizer is None:
-            raise ConfigError("scales: there are none; latents are not written scale by scale")
-        return self.quantizer
-
-    def _only_block(self, codes: Codes, upto: int | None) -> Tensor:
-        if upto not in (None, 1):
-            raise ConfigError(f"upto: {upto}; expected 1, since latents are one block")
-        return codes[0]
-
     def _on_planes(
         self, latents: Float[Tensor, "batch code code_dim"]
     ) -> Float[Tensor, "batch 3 rows columns code_dim"]:
         return latents.unflatten(1, (3, self.config.side, self.config.side))
-
-    def _on_grids(self, codes: Codes) -> list[Int[Tensor, "batch 3 _rows _columns"]]:
-        grids = self._scales().resampler.grids
-        return [ids.unflatten(1, grid) for ids, grid in zip(codes, grids, strict=False)]
 
     def _picture_losses(self, planes: Float[Tensor, "batch 3 channel side side"], rays: Rays) -> dict[str, Tensor]:
         config = self.config

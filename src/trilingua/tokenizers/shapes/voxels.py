@@ -30,6 +30,7 @@ from trilingua.nn.patches import HEAD_DIM, PatchTransformer
 from trilingua.nn.volumes import VolumeDecoder, VolumeEncoder
 from trilingua.quantize.vq import Quantized, VectorQuantizer
 from trilingua.tokenizers.shapes.codes import Block, CodeLayout, Codes
+from trilingua.tokenizers.shapes.fields import soft_occupancy
 from trilingua.tokenizers.shapes.protocol import Judged, Reads
 from trilingua.tokenizers.shapes.voxel_fields import VoxelField, VoxelReader
 
@@ -270,7 +271,7 @@ class VoxelTokenizer(nn.Module):
             "codebook": made.quantized.loss,
         }
         if config.features == "surface" and judged.points.shape[1]:
-            occupied = (0.5 - judged.distances / (2 * config.surface_width)).clamp(0, 1)
+            occupied = soft_occupancy(judged.distances, config.surface_width)
             parts["occupancy"] = F.binary_cross_entropy_with_logits(
                 self.reader.logits(made.told, judged.points), occupied
             )
