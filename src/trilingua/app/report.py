@@ -69,7 +69,7 @@ class ShapeRow:
     """The object itself."""
     decoded: Sequence[tuple[int, Image.Image]]
     """Number of scales, and the object as they decode to it."""
-    codes: Sequence[Sequence[float]]
+    codes: Sequence[Sequence[int | float]]
     """The ids of each scale, or the numbers of the latents."""
     metrics: Mapping[str, float | int | str | None] = field(default_factory=dict)
     """Label -> value, shown in this order beside the heading."""

@@ -8,10 +8,11 @@ import numpy as np
 from PIL import Image
 
 from trilingua.app.report import ShapeRow
+from trilingua.core.errors import InputError
 from trilingua.core.io import write_image
 from trilingua.data.shapes.procedural import ProceduralShapes
 from trilingua.geometry.mesh_files import save_mesh
-from trilingua.geometry.mesh_pictures import fixed_cameras, render_mesh
+from trilingua.geometry.mesh_pictures import BACKGROUND, fixed_cameras, render_mesh
 from trilingua.geometry.mesh_queries import MeshQueries
 from trilingua.geometry.meshes import Frame, Mesh
 from trilingua.metrics.codes import bytes_per_object
@@ -52,12 +53,13 @@ def show_shapes(
         shape = source.load(index)
         code = model.encode(shape.mesh)
         counts = _prefixes(model.num_scales)
-        decoded = [model.decode(code, scales=count, resolution=_RESOLUTION) for count in counts]
-        found, truth = map(code.frame.normalize, (decoded[-1], shape.mesh))
-        score = float(compare_surfaces(found, truth, index)["f_score_0.02"])
+        decoded = [_decode(model, code, count) for count in counts]
+        found = None if decoded[-1] is None else code.frame.normalize(decoded[-1])
+        score = float(compare_surfaces(found, code.frame.normalize(shape.mesh), index)["f_score_0.02"])
         name = f"shape_{index:03d}"
         save_mesh(shape.mesh, out / f"{name}.glb")
-        save_mesh(decoded[-1], out / f"{name}_decoded.glb")
+        if decoded[-1] is not None:
+            save_mesh(decoded[-1], out / f"{name}_decoded.glb")
         model.save_code(code, out / f"{name}.json")
         pictures = [_draw(mesh, code.frame) for mesh in (shape.mesh, *decoded)]
         write_image(out / f"{name}.png", pictures[0])
@@ -82,7 +84,17 @@ def _prefixes(num_scales: int) -> list[int]:
     return [int(count) for count in spread.round()]
 
 
-def _draw(mesh: Mesh, frame: Frame) -> Image.Image:
+def _decode(model: ShapeModel, code: ShapeCode, scales: int) -> Mesh | None:
+    """Return what some scales decode to; None where no point is inside, as the first alone may have it."""
+    try:
+        return model.decode(code, scales=scales, resolution=_RESOLUTION)
+    except InputError:
+        return None
+
+
+def _draw(mesh: Mesh | None, frame: Frame) -> Image.Image:
+    if mesh is None:
+        return Image.new("RGB", (_PICTURE_SIZE, _PICTURE_SIZE), BACKGROUND)
     camera = fixed_cameras(_PICTURE_SIZE)[0]
     return Image.fromarray(render_mesh(MeshQueries(frame.normalize(mesh)), camera).image)
 

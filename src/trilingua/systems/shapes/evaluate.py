@@ -13,12 +13,13 @@ from trilingua.data.shapes.files import ShapeFolder
 from trilingua.geometry.fields import Grid, insideness
 from trilingua.geometry.isosurface import extract_surface
 from trilingua.geometry.mesh_pictures import BACKGROUND, fixed_cameras
+from trilingua.geometry.mesh_queries import MeshQueries
 from trilingua.geometry.meshes import Mesh, SurfacePoints, sample_surface
 from trilingua.geometry.posed_views import PosedViews, picture_rays
 from trilingua.geometry.srgb import bytes_from_unit
 from trilingua.geometry.volume_rendering import draw_field
 from trilingua.metrics.codes import bytes_per_object, score_codes
-from trilingua.metrics.geometry import THRESHOLDS, cross_scale_iou, near_surface_accuracy, score_surface
+from trilingua.metrics.geometry import THRESHOLDS, cross_scale_iou, near_surface_accuracy, score_distances
 from trilingua.metrics.image import score_color
 from trilingua.systems.shapes.pipeline import RESOLUTION, ShapeModel, mesh_of
 from trilingua.tokenizers.shapes.codes import ShapeCode
@@ -107,7 +108,13 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def compare_surfaces(predicted: Mesh | None, truth: Mesh, index: int = 0) -> dict[str, Any]:
-    """Return the figures of `score_surface` for `NUM_POINTS` points of each mesh, and whether there is no prediction.
+    """Return the figures of `NUM_POINTS` points of each mesh, and whether there is no prediction.
+
+    Distances are those to the other mesh itself, not to points of it, whose number would limit what can be reached.
+
+    Returns:
+        `score_distances`; `normal_consistency`, the mean of |cosine| between a point's normal and that of the nearest
+        place; `empty`.
 
     Args:
         predicted: in the units of `truth`; None for nothing, which has F-scores of 0 and no distances.
@@ -118,8 +125,14 @@ def compare_surfaces(predicted: Mesh | None, truth: Mesh, index: int = 0) -> dic
         return {name: 0.0 if name.startswith("f_score") else None for name in _SURFACE} | {"empty": True}
     found = sample_surface(predicted, NUM_POINTS, make_generator(0, "predicted points", index))
     true = sample_surface(truth, NUM_POINTS, make_generator(0, "true points", index))
-    scores = score_surface(found.points, true.points, predicted_normals=found.normals, truth_normals=true.normals)
-    return {**scores, "empty": False}
+    near_truth = MeshQueries(truth).closest(found.points, signed=False)
+    near_found = MeshQueries(predicted).closest(true.points, signed=False)
+    agreement = [
+        np.abs((points.normals * near.normals).sum(axis=-1)).mean()
+        for points, near in ((found, near_truth), (true, near_found))
+    ]
+    scores = score_distances(near_truth.distances, near_found.distances)
+    return {**scores, "normal_consistency": float(np.mean(agreement)), "empty": False}
 
 
 def _compare_insides(
