@@ -84,9 +84,14 @@ def test_a_field_without_an_inside_is_refused(model):
         try:
             with pytest.raises(InputError) as caught:
                 model.decode(code, resolution=32)
+            with pytest.raises(InputError) as of_some:
+                model.decode(code, scales=1, resolution=32)
         finally:
             reader.bias.add_(100)
     assert str(caught.value) == "code: decodes to nothing, since no point is inside; the tokenizer may be untrained"
+    assert (
+        str(of_some.value) == f"code: its first 1 scales decode to nothing; expected more, at most {model.num_scales}"
+    )
 
 
 def test_figures_are_those_of_the_metrics(model, shape_folder):

@@ -141,6 +141,10 @@ class ShapeModel:
         """
         surface = extract_surface(self.field(code, scales=scales), Grid(resolution=resolution), device=self.device)
         if not len(surface.faces):
+            if scales is not None and scales < self.num_scales:
+                raise InputError(
+                    f"code: its first {scales} scales decode to nothing; expected more, at most {self.num_scales}"
+                )
             raise InputError("code: decodes to nothing, since no point is inside; the tokenizer may be untrained")
         return code.frame.restore(mesh_of(surface))
 
