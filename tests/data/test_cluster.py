@@ -60,16 +60,11 @@ def test_both_machines_work_and_every_unit_is_done_once(address: str, tmp_path: 
 
 
 def test_errors_come_back_as_they_were_raised(address: str, tmp_path: Path) -> None:
-    with (
-        pytest.raises(InputError, match=r"^unit 7: refused$"),
-        cluster_workers(address, _enter, (tmp_path,)) as run,
-    ):
-        run(_refuse, [7], title="refusing", total=1)
-    with (
-        pytest.raises(WorkerError, match=r"^cluster: KeyError: 7; give the same command to go on$"),
-        cluster_workers(address, _enter, (tmp_path,)) as run,
-    ):
-        run(_break, [7], title="breaking", total=1)
+    with cluster_workers(address, _enter, (tmp_path,)) as run:
+        with pytest.raises(InputError, match=r"^unit 7: refused$"):
+            run(_refuse, [7], title="refusing", total=1)
+        with pytest.raises(WorkerError, match=r"^cluster: KeyError: 7; give the same command to go on$"):
+            run(_break, [7], title="breaking", total=1)
 
 
 def test_a_cluster_makes_the_same_bytes_as_one_process(address: str, tmp_path: Path) -> None:
