@@ -22,8 +22,7 @@ from trilingua.data.shapes.files import ShapeFolder
 from trilingua.geometry.fields import Grid
 from trilingua.geometry.isosurface import extract_surface
 from trilingua.geometry.meshes import Mesh
-from trilingua.metrics.codes import bytes_per_object
-from trilingua.systems.shapes.evaluate import compare_surfaces
+from trilingua.systems.shapes.evaluate import bytes_of, compare_surfaces
 from trilingua.systems.shapes.pipeline import ShapeModel, mesh_of
 
 TOLERANCES = (0.0, 0.005, 0.01, 0.02, 0.04, 0.08)
@@ -58,7 +57,6 @@ def main(
 
 
 def _codes(model: ShapeModel, meshes: list[Mesh], name: str) -> Curve:
-    layout = model.layout
     scores = np.zeros((len(meshes), model.num_scales))
     for index, mesh in enumerate(tqdm(meshes, desc=name)):
         code = model.encode(mesh, allow_non_manifold=True)
@@ -66,13 +64,8 @@ def _codes(model: ShapeModel, meshes: list[Mesh], name: str) -> Curve:
             surface = extract_surface(model.field(code, scales=scales), Grid(resolution=128))
             decoded = code.frame.restore(mesh_of(surface)) if len(surface.faces) else None
             scores[index, scales - 1] = compare_surfaces(decoded, mesh, index)["f_score_0.02"]
-    if not layout.num_ids:
-        return [(float(code.num_bytes_of_latents()), float(scores.mean()))]
-    sizes = [
-        bytes_per_object(layout.num_ids[:scales], layout.vocabularies[:scales])
-        for scales in range(model.num_scales, 0, -1)
-    ]
-    return list(zip(map(float, sizes), scores.mean(axis=0)[::-1].tolist(), strict=True))
+    sizes = [float(bytes_of(code, scales=scales)) for scales in range(1, model.num_scales + 1)]
+    return list(zip(sizes, scores.mean(axis=0).tolist(), strict=True))[::-1]
 
 
 def _compressed(meshes: list[Mesh]) -> Curve:

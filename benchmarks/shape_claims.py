@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from benchmarks.tables import Section
+from tables import Section
 
 from trilingua.core.config import replace_dotted
 from trilingua.quantize.multiscale import MultiScaleConfig

@@ -163,6 +163,18 @@ def test_scales_that_there_are_not_are_named_with_the_file(place, capsys):
     )  # fmt: skip
 
 
+def test_a_number_of_latents_that_no_mesh_can_have_is_refused_once(place, capsys):
+    status, out, err = call(
+        capsys, "shape", "encode", "box.glb", "good.obj", "--out", "codes", "--num-latents", "16", *RUN
+    )
+    assert (status, out, err) == (
+        2,
+        "",
+        "trilingua shape: num_latents: the tokenizer always writes the same number of codes; leave it out, or use a "
+        "run of a `shape-latents` preset\n",
+    )
+
+
 def test_figures_are_printed_or_written(place, shape_folder, capsys):
     status, out, err = call(capsys, "shape", "evaluate", shape_folder, "--limit", "1", *RUN)
     assert status == 0, err

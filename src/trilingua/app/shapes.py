@@ -15,8 +15,7 @@ from trilingua.geometry.mesh_files import save_mesh
 from trilingua.geometry.mesh_pictures import BACKGROUND, fixed_cameras, render_mesh
 from trilingua.geometry.mesh_queries import MeshQueries
 from trilingua.geometry.meshes import Frame, Mesh
-from trilingua.metrics.codes import bytes_per_object
-from trilingua.systems.shapes.evaluate import compare_surfaces
+from trilingua.systems.shapes.evaluate import bytes_of, compare_surfaces
 from trilingua.systems.shapes.pipeline import ShapeModel
 from trilingua.tokenizers.shapes.codes import ShapeCode
 
@@ -71,7 +70,7 @@ def show_shapes(
                 picture=pictures[0],
                 decoded=list(zip(counts, pictures[1:], strict=True)),
                 codes=[block.flatten().tolist() for block in code.blocks],
-                metrics={"F-score at 0.02": round(score, 3), "bytes": _num_bytes(code)},
+                metrics={"F-score at 0.02": round(score, 3), "bytes": bytes_of(code)},
             )
         )
         scores.append(score)
@@ -97,7 +96,3 @@ def _draw(mesh: Mesh | None, frame: Frame) -> Image.Image:
         return Image.new("RGB", (_PICTURE_SIZE, _PICTURE_SIZE), BACKGROUND)
     camera = fixed_cameras(_PICTURE_SIZE)[0]
     return Image.fromarray(render_mesh(MeshQueries(frame.normalize(mesh)), camera).image)
-
-
-def _num_bytes(code: ShapeCode) -> int:
-    return bytes_per_object(code.layout.num_ids, code.layout.vocabularies) + code.num_bytes_of_latents()

@@ -38,6 +38,7 @@ def encode(
     meshes: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MESH")],
     *,
     out: Path,
+    num_latents: int | None = None,
     allow_non_manifold: bool = False,
     tokenizer: Run = "shape-set",
 ) -> None:
@@ -48,12 +49,14 @@ def encode(
     Args:
         meshes: .glb, .obj or .ply files.
         out: folder for the codes, STEM.json each.
+        num_latents: how many latents, for a tokenizer that writes any number of them.
         allow_non_manifold: take meshes, too, whose edges belong to three triangles or more.
         tokenizer: run directory, or the name of a tokenizer that comes with the package.
     """
 
     def write(model: "ShapeModel", path: Path, target: Path) -> None:
-        model.save_code(model.encode(path, allow_non_manifold=allow_non_manifold), target)
+        code = model.encode(path, num_latents=num_latents, allow_non_manifold=allow_non_manifold)
+        model.save_code(code, target)
 
     _one_by_one(meshes, out, ".json", tokenizer, write)
 
@@ -146,6 +149,8 @@ def _one_by_one(
     for path, target in progress(list(zip(paths, targets, strict=True)), "shapes"):
         try:
             write(model, path, target)
+        except ConfigError:  # of no file's making: the next would say the same
+            raise
         except TrilinguaError as error:
             reason = " ".join(str(error).split())
             named = reason if str(path) in reason else f"{path}: {reason}"

@@ -72,7 +72,7 @@ def embed_places(places: Float[Tensor, "token 3"], dim: int) -> Float[Tensor, "t
 
 
 class DistanceFade(nn.Module):
-    """What is added to attention scores: minus the squared distance times a rate that each head learns.
+    """What is added to attention scores: minus the squared distance of places times a rate that each head learns.
 
     Args:
         num_heads: their rates begin evenly spread on a logarithmic scale from `SLOWEST` to `FASTEST`.
@@ -82,6 +82,20 @@ class DistanceFade(nn.Module):
         super().__init__()
         self.log_rates = nn.Parameter(torch.linspace(math.log(SLOWEST), math.log(FASTEST), num_heads))
 
-    def forward(self, squared: Float[Tensor, "*batch query key"]) -> Float[Tensor, "*batch head query key"]:
-        """Return the bias of each head."""
+    def forward(
+        self,
+        places: Float[Tensor, "*#batch query 3"],
+        others: Float[Tensor, "*#batch key 3"],
+        axes: Float[Tensor, "query 3"] | None = None,
+        other_axes: Float[Tensor, "key 3"] | None = None,
+    ) -> Float[Tensor, "*batch head query key"]:
+        """Return the bias of each head.
+
+        Args:
+            places: where each query stands.
+            others: where each key stands.
+            axes: as of `squared_distances`.
+            other_axes: the same for `others`.
+        """
+        squared = squared_distances(places, others, axes, other_axes)
         return -self.log_rates.exp()[:, None, None] * squared[..., None, :, :]

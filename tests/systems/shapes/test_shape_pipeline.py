@@ -7,7 +7,7 @@ import pytest
 import torch
 import trimesh
 
-from trilingua.core.errors import InputError, VocabularyError
+from trilingua.core.errors import ConfigError, InputError, VocabularyError
 from trilingua.data.shapes.files import ShapeFolder
 from trilingua.geometry.mesh_pictures import BACKGROUND
 from trilingua.geometry.meshes import Mesh
@@ -18,7 +18,7 @@ from trilingua.metrics.geometry import compute_iou
 from trilingua.metrics.image import score_color
 from trilingua.systems.shapes.build import build_tokenizer
 from trilingua.systems.shapes.config import shape_latents_tiny, shape_set_tiny
-from trilingua.systems.shapes.evaluate import evaluate_shapes
+from trilingua.systems.shapes.evaluate import bytes_of, evaluate_shapes
 from trilingua.systems.shapes.inputs import read_from_folder, read_from_mesh
 from trilingua.systems.shapes.pipeline import ShapeModel
 
@@ -131,6 +131,32 @@ def test_latents_are_weighed_and_nothing_decoded_is_counted(shape_folder):
     assert figures["chamfer_l1"] is None
     assert "codes" not in figures
     assert figures["bytes_per_object"] == 16 * 8 * 2
+
+
+def test_latents_are_as_many_as_are_asked_for(model):
+    torch.manual_seed(0)
+    free = ShapeModel(build_tokenizer(shape_latents_tiny()))
+    for count in (1, 7, 16):
+        code = free.encode(box(), num_latents=count)
+        assert [block.shape for block in code.blocks] == [(count, 8)]
+        assert bytes_of(code) == count * 8 * 2
+        free.field(code)
+    assert torch.equal(free.encode(box()).blocks[0], code.blocks[0])
+    with pytest.raises(InputError) as caught:
+        free.encode(box(), num_latents=129)
+    assert str(caught.value) == "num_latents: 129 is not allowed; expected 1 to 128"
+    with pytest.raises(ConfigError) as caught:
+        model.encode(box(), num_latents=16)
+    assert str(caught.value) == (
+        "num_latents: the tokenizer always writes the same number of codes; leave it out, or use a run of a "
+        "`shape-latents` preset"
+    )
+
+
+def test_a_codes_bytes_grow_with_its_scales(model):
+    code = model.encode(box())
+    assert [bytes_of(code, scales=scales) for scales in (1, 2, 3)] == [1, 4, 16]  # 1, 5, 21 ids of 6 bits
+    assert bytes_of(code) == 16
 
 
 def test_fields_with_colours_give_coloured_meshes_and_are_drawn(tiny_triplane_run, shape_folder):

@@ -9,6 +9,7 @@ import torch
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.geometry.fields import Field
 from trilingua.geometry.meshes import SurfacePoints
+from trilingua.quantize.multiscale import MultiScaleConfig
 from trilingua.systems.shapes.config import shape_latents_tiny, shape_set_tiny
 from trilingua.tokenizers.shapes.protocol import Judged
 from trilingua.tokenizers.shapes.sets import SetConfig, SetTokenizer
@@ -19,6 +20,8 @@ VARIANTS = {
     "queries": dataclasses.replace(TINY, compression="queries", encoder_layers=2),
     "pooling": dataclasses.replace(TINY, compression="pooling", num_queries=32),
     "points": LATENTS,
+    "points, unplaced": dataclasses.replace(LATENTS, placed=False),
+    "points to planes": dataclasses.replace(LATENTS, decoding="triplane"),
     "unquantized": dataclasses.replace(TINY, scales=()),
     "point decoder": dataclasses.replace(TINY, decoding="points"),
     "unplaced": dataclasses.replace(TINY, placed=False),
@@ -197,8 +200,8 @@ def test_points_are_the_first_ones_or_those_that_a_generator_chooses(tokenizer):
             "other_counts: [4096]; expected 1 to num_points 2048",
         ),
         (
-            {"compression": "points", "scales": ()},
-            'placed: compression "points" writes latents without their places; pass --placed False',
+            {"compression": "points", "scales": (), "codes": MultiScaleConfig(code_dim=3)},
+            "codes.code_dim: 3; expected at least 4, three of which are the place of a latent",
         ),
     ],
 )

@@ -14,8 +14,8 @@ from trilingua.geometry.mesh_queries import MeshQueries
 from trilingua.geometry.voxels import Voxels, voxelize
 from trilingua.metrics.geometry import compute_iou
 from trilingua.systems.shapes.config import shape_voxels_paper, shape_voxels_tiny
+from trilingua.tokenizers.shapes.fields import DecodedField
 from trilingua.tokenizers.shapes.protocol import Judged, ShapeTokenizer
-from trilingua.tokenizers.shapes.voxel_fields import VoxelField
 from trilingua.tokenizers.shapes.voxels import VoxelConfig, VoxelTokenizer
 
 TINY = shape_voxels_tiny().tokenizer
@@ -131,7 +131,7 @@ def middles_inside(query, resolution):
 def test_exact_voxels_have_the_field_and_the_colours_of_their_mesh(tokenizer):
     query = MeshQueries(cube(0.61))
     voxels = voxelize(query, 16)
-    field = VoxelField(tokenizer.reader, exact(tokenizer, voxels, middles_inside(query, 16)))
+    field = DecodedField(tokenizer.reader, exact(tokenizer, voxels, middles_inside(query, 16)))
     samples = sample_distances(query, np.random.default_rng(1), num_uniform=4000, num_near=2000)
     values = field.values(torch.from_numpy(samples.points)).numpy()
     wrong = (values > 0) != (samples.distances < 0)
@@ -152,7 +152,7 @@ def test_planes_find_a_sheet_that_is_thinner_than_a_cell(tokenizer):
     slab = cube(0.6)
     slab = Mesh(vertices=slab.vertices * (1, 1, 0.05), faces=slab.faces)  # half a cell thick, between two middles
     voxels = voxelize(MeshQueries(slab), 16)
-    field = VoxelField(tokenizer.reader, exact(tokenizer, voxels, torch.zeros(16, 16, 16)))
+    field = DecodedField(tokenizer.reader, exact(tokenizer, voxels, torch.zeros(16, 16, 16)))
     across = torch.tensor([[0.1, 0.2, z] for z in (-0.06, -0.02, 0.0, 0.02, 0.06)])
     assert (field.values(across) > 0).tolist() == [False, True, True, True, False]
 
@@ -160,7 +160,7 @@ def test_planes_find_a_sheet_that_is_thinner_than_a_cell(tokenizer):
 def test_the_field_is_a_mean_of_planes_by_hand(tokenizer):
     told = torch.randn(16, 16, 16, 10)
     points = torch.rand(6, 3) * 1.8 - 0.9
-    found = VoxelField(tokenizer.reader, told).values(points)
+    found = DecodedField(tokenizer.reader, told).values(points)
     edge = 2 / 16
     for point, value in zip(points, found, strict=True):
         place = (point + 1) / edge - 0.5
@@ -247,7 +247,7 @@ def test_latents_are_learned_without_places_and_their_field_is_a_shell(solids):
         assert loss.isfinite()
     told = exact(tokenizer, solids[0][0], torch.zeros(16, 16, 16))[..., :9]
     points = torch.tensor([[0.0, 0, 0], [0.8, 0, 0], [0, 0, -0.8], [-1.0, 1, 1]])
-    assert VoxelField(tokenizer.reader, told).values(points).gt(0).tolist() == [False, True, True, False]
+    assert DecodedField(tokenizer.reader, told).values(points).gt(0).tolist() == [False, True, True, False]
 
 
 def test_context_is_the_vectors_of_codes_and_there_is_one_block(tokenizer, solids):

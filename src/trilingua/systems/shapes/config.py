@@ -159,7 +159,6 @@ def _without_codes(tokenizer: SetConfig, *, other_counts: tuple[int, ...], code_
     return dataclasses.replace(
         tokenizer,
         compression="points",
-        placed=False,
         decoding="points",
         scales=(),
         other_counts=other_counts,

@@ -10,11 +10,11 @@ import torch
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.random import make_generator
 from trilingua.data.shapes.files import ShapeFolder
-from trilingua.geometry.fields import Grid, insideness
+from trilingua.geometry.fields import Field, Grid, insideness
 from trilingua.geometry.isosurface import extract_surface
 from trilingua.geometry.mesh_pictures import BACKGROUND, fixed_cameras
 from trilingua.geometry.mesh_queries import MeshQueries
-from trilingua.geometry.meshes import Mesh, SurfacePoints, sample_surface
+from trilingua.geometry.meshes import Frame, Mesh, SurfacePoints, sample_surface
 from trilingua.geometry.posed_views import PosedViews, picture_rays
 from trilingua.geometry.srgb import bytes_from_unit
 from trilingua.geometry.volume_rendering import draw_field
@@ -73,14 +73,18 @@ def evaluate_shapes(
         began = time.perf_counter()
         code = model.encode(arrays.mesh, allow_non_manifold=True)
         encoded = time.perf_counter()
-        surface = extract_surface(model.field(code), Grid(resolution=resolution), device=model.device)
+        field = model.field(code)
+        surface = extract_surface(field, Grid(resolution=resolution), device=model.device)
         seconds["encode"] += encoded - began
         seconds["decode"] += time.perf_counter() - encoded
+        prefixes = [*(model.field(code, scales=scales) for scales in range(1, model.num_scales)), field]
         predicted = code.frame.restore(mesh_of(surface)) if len(surface.faces) else None
         row = compare_surfaces(predicted, arrays.mesh, index)
-        row |= _compare_insides(model, code, arrays.distances.points, arrays.distances.distances, num_uniform)
-        row |= _compare_pictures(model, code, PosedViews(cameras=arrays.cameras, pictures=arrays.pictures))
-        row["color_error"] = _compare_colors(model, code, arrays.points)
+        places = _in_frame(arrays.distances.points, code.frame, model.device)
+        row |= _compare_insides(prefixes, places, arrays.distances.distances, num_uniform)
+        views = PosedViews(cameras=arrays.cameras, pictures=arrays.pictures)
+        row |= _compare_pictures(field, views, code.frame, model.device)
+        row["color_error"] = _compare_colors(field, arrays.points, code.frame, model.device)
         rows.append(row)
         codes.append(code)
     families = [folder.records[index]["family"] for index in indices]
@@ -135,36 +139,41 @@ def compare_surfaces(predicted: Mesh | None, truth: Mesh, index: int = 0) -> dic
     return {**scores, "normal_consistency": float(np.mean(agreement)), "empty": False}
 
 
+def bytes_of(code: ShapeCode, *, scales: int | None = None) -> int:
+    """Return the bytes that a code takes: ids packed without gaps, latents in half precision.
+
+    Args:
+        code: of any tokenizer.
+        scales: count only the first so many blocks of ids; None for all.
+    """
+    layout = code.layout
+    return bytes_per_object(layout.num_ids[:scales], layout.vocabularies[:scales]) + code.num_bytes_of_latents()
+
+
 def _compare_insides(
-    model: ShapeModel, code: ShapeCode, places: np.ndarray, distances: np.ndarray, num_uniform: int
+    prefixes: Sequence[Field], places: torch.Tensor, distances: np.ndarray, num_uniform: int
 ) -> dict[str, Any]:
-    """Return IoU and accuracy at places of the data's frame, which the code's frame leads to its field's."""
-    own = _in_frame(places, code)
-    inside = [
-        (insideness(model.field(code, scales=scales), own.to(model.device)) > 0).cpu().numpy()
-        for scales in range(1, model.num_scales + 1)
-    ]
+    """Return IoU and accuracy at places of the fields' frame, of what more and more scales decode to."""
+    inside = [(insideness(field, places) > 0).cpu().numpy() for field in prefixes]
     truth = distances < 0
     scores = cross_scale_iou([prefix[:num_uniform] for prefix in inside], truth[:num_uniform])
     return {**scores, "near_accuracy": near_surface_accuracy(inside[-1], truth, distances)}
 
 
-def _compare_pictures(model: ShapeModel, code: ShapeCode, views: PosedViews) -> dict[str, float]:
+def _compare_pictures(field: Field, views: PosedViews, frame: Frame, device: torch.device) -> dict[str, float]:
     """Return how like the truth the field looks where nobody looked from; nothing of a field without colours."""
     begin = len(fixed_cameras(1))
     unseen = list(zip(views.cameras, views.pictures, strict=True))[begin : begin + NUM_VIEWS]
-    field = model.field(code)
-    if not unseen or field.colors(torch.zeros(1, 3, device=model.device)) is None:
+    if not unseen or field.colors(torch.zeros(1, 3, device=device)) is None:
         return {}
-    background = torch.tensor(BACKGROUND, device=model.device) / 255
-    center, scale = torch.tensor(code.frame.center, dtype=torch.float32), code.frame.scale
+    background = torch.tensor(BACKGROUND, device=device) / 255
     scores = []
     for camera, picture in unseen:
-        origins, directions = map(torch.from_numpy, picture_rays(camera))
+        origins, directions = picture_rays(camera)
         found = draw_field(
             field,
-            ((origins - center) / scale).to(model.device),
-            (directions / scale).to(model.device),
+            _in_frame(origins, frame, device),
+            torch.from_numpy(directions).to(device) / frame.scale,
             background=background,
         )
         drawn = bytes_from_unit(found.colors.cpu().numpy()).reshape(picture.image.shape)
@@ -173,23 +182,21 @@ def _compare_pictures(model: ShapeModel, code: ShapeCode, views: PosedViews) -> 
 
 
 @torch.no_grad()
-def _compare_colors(model: ShapeModel, code: ShapeCode, points: SurfacePoints) -> float | None:
+def _compare_colors(field: Field, points: SurfacePoints, frame: Frame, device: torch.device) -> float | None:
     """Return how far the field's colours are from the true ones at points of the true surface, from 0 to 1."""
-    colors = model.field(code).colors(_in_frame(points.points, code).to(model.device))
+    colors = field.colors(_in_frame(points.points, frame, device))
     return None if colors is None else float((colors.cpu() - torch.from_numpy(points.colors) / 255).abs().mean())
 
 
-def _in_frame(places: np.ndarray, code: ShapeCode) -> torch.Tensor:
+def _in_frame(places: np.ndarray, frame: Frame, device: torch.device) -> torch.Tensor:
     """Return where places of the data's frame are in the code's."""
-    return torch.from_numpy(((places - np.array(code.frame.center)) / code.frame.scale).astype(np.float32))
+    return torch.from_numpy(((places - np.array(frame.center)) / frame.scale).astype(np.float32)).to(device)
 
 
 def _about_codes(codes: Sequence[ShapeCode]) -> dict[str, Any]:
     layout = codes[0].layout
-    if not layout.num_ids:
-        return {"bytes_per_object": codes[0].num_bytes_of_latents()}
-    together = [torch.stack([code.blocks[index] for code in codes]) for index in range(len(layout.blocks))]
-    return {
-        "codes": score_codes(together, layout.vocabularies[0]),
-        "bytes_per_object": bytes_per_object(layout.num_ids, layout.vocabularies),
-    }
+    figures: dict[str, Any] = {"bytes_per_object": bytes_of(codes[0])}
+    if layout.num_ids:
+        together = [torch.stack([code.blocks[index] for code in codes]) for index in range(len(layout.blocks))]
+        figures["codes"] = score_codes(together, layout.vocabularies[0])
+    return figures

@@ -54,18 +54,27 @@ class ShapeModel:
         """How many blocks there are, from the first of which on a code can be decoded."""
         return len(self.layout.blocks)
 
-    def encode(self, mesh: Mesh | str | Path, *, allow_non_manifold: bool = False) -> ShapeCode:
+    def encode(
+        self, mesh: Mesh | str | Path, *, num_latents: int | None = None, allow_non_manifold: bool = False
+    ) -> ShapeCode:
         """Return the code of a mesh of any size, at any place; the same each time.
 
         Args:
             mesh: what to encode, or the path of a .glb, .obj or .ply file; holes in it are no errors, since points of
                 the surface are read.
+            num_latents: how many, for a tokenizer that writes any number of latents; None: as its configuration says.
             allow_non_manifold: whether edges may belong to three triangles or more, as in many models that artists
                 made; where parts of such a surface are thin, what is inside may come out otherwise than it was meant.
 
         Raises:
-            InputError: the mesh or file cannot be used.
+            InputError: the mesh or file cannot be used, or there cannot be so many latents.
+            ConfigError: a number of latents for a tokenizer that always writes the same number.
         """
+        if num_latents is not None and self.layout.blocks[0].size is not None:
+            raise ConfigError(
+                "num_latents: the tokenizer always writes the same number of codes; leave it out, or use a run of a "
+                "`shape-latents` preset"
+            )
         if not isinstance(mesh, Mesh):
             mesh = read_mesh(mesh)
         check_mesh(mesh)
@@ -73,7 +82,8 @@ class ShapeModel:
             check_manifold(mesh)
         outward = mesh.outward()
         frame = Frame.of(outward)
-        return self._encode(read_from_mesh(self.tokenizer, frame.normalize(outward)), frame)
+        options = {} if num_latents is None else {"num_latents": num_latents}
+        return self._encode(read_from_mesh(self.tokenizer, frame.normalize(outward)), frame, **options)
 
     def encode_voxels(self, voxels: Voxels, frame: Frame = UNIT) -> ShapeCode:
         """Return the code of voxels, for a voxel tokenizer.
@@ -102,8 +112,8 @@ class ShapeModel:
             raise ConfigError(f"tokenizer: reads {self.tokenizer.reads}; voxels need a run of a `shape-voxels` preset")
         return self.tokenizer
 
-    def _encode(self, inputs: np.ndarray, frame: Frame) -> ShapeCode:
-        codes = self.tokenizer.encode(torch.from_numpy(inputs)[None].to(self.device))
+    def _encode(self, inputs: np.ndarray, frame: Frame, **options: int) -> ShapeCode:
+        codes = self.tokenizer.encode(torch.from_numpy(inputs)[None].to(self.device), **options)
         return ShapeCode(layout=self.layout, blocks=tuple(block[0].cpu() for block in codes), frame=frame)
 
     def _checked(self, code: ShapeCode) -> Codes:

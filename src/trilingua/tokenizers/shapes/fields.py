@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from trilingua.geometry.fields import Kind
 from trilingua.nn.patches import HEAD_DIM, PatchBlock
-from trilingua.nn.places import DistanceFade, embed_places, squared_distances
+from trilingua.nn.places import DistanceFade, embed_places
 from trilingua.nn.sets import CrossBlock, fourier_dim, fourier_features
 from trilingua.nn.triplanes import TriplanePainter, TriplaneReader, plane_places
 
@@ -34,12 +34,8 @@ def soft_occupancy(distances: Float[Tensor, "*point"], width: float) -> Float[Te
 
 
 @runtime_checkable
-class FieldDecoder(Protocol):
-    """What turns latents into features of an object, once, and these into logits of points, as often as one likes."""
-
-    def __call__(self, latents: Float[Tensor, "batch latent dim"]) -> Float[Tensor, "batch *features dim"]:
-        """Return the features of each object."""
-        ...
+class FieldReader(Protocol):
+    """What tells points of objects something by the features that an object was decoded to."""
 
     def logits(
         self, features: Float[Tensor, "batch *features dim"], points: Float[Tensor, "batch point 3"]
@@ -47,12 +43,18 @@ class FieldDecoder(Protocol):
         """Return the logit of being inside of each object's points."""
         ...
 
+    def colors(
+        self, features: Float[Tensor, "batch *features dim"], points: Float[Tensor, "batch point 3"]
+    ) -> Float[Tensor, "batch point 3"] | None:
+        """Return sRGB in [0, 1] of each object's points; None where colours are not known."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class DecodedField:
-    """One object's features with what reads them: a `geometry.fields.Field` without colours."""
+    """One object's features with what reads them: a `geometry.fields.Field`."""
 
-    decoder: FieldDecoder
+    reader: FieldReader
     features: Float[Tensor, "*features dim"]
 
     @property
@@ -62,11 +64,12 @@ class DecodedField:
 
     def values(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, " point"]:
         """Return the logit of being inside of each point."""
-        return self.decoder.logits(self.features[None], points.to(self.features.device)[None])[0]
+        return self.reader.logits(self.features[None], points.to(self.features.device)[None])[0]
 
-    def colors(self, points: Float[Tensor, "point 3"]) -> None:
-        """Return None: the field knows no colours."""
-        return None
+    def colors(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point 3"] | None:
+        """Return the colour of each point, in [0, 1]; None where the reader knows none."""
+        found = self.reader.colors(self.features[None], points.to(self.features.device)[None])
+        return None if found is None else found[0]
 
 
 class TriplaneDecoder(nn.Module):
@@ -80,13 +83,13 @@ class TriplaneDecoder(nn.Module):
         channels: of a plane.
         num_mips: resolutions that are read, each half of the one before. VAT: 3.
         hidden_dim: width of the layers that read a point's features.
-        latent_places: where each latent stands, if it stands anywhere; attention then fades with distance.
+        placed: whether latents and tokens stand at places, from which attention fades with distance.
 
     Differs: VAT's tokens are upsampled by convolutions, which a CPU does slowly.
     """
 
-    to_latents: Tensor
-    to_tokens: Tensor
+    places: Tensor
+    axes: Tensor
 
     def __init__(
         self,
@@ -98,18 +101,16 @@ class TriplaneDecoder(nn.Module):
         channels: int,
         num_mips: int,
         hidden_dim: int,
-        latent_places: Float[Tensor, "latent 3"] | None = None,
+        placed: bool,
     ) -> None:
         super().__init__()
-        self.placed = latent_places is not None
-        if latent_places is None:
-            tokens = torch.randn(3 * side * side, dim) * 0.02
-        else:
+        tokens = torch.randn(3 * side * side, dim) * 0.02
+        if placed:
             places, axes = plane_places(side)
             tokens = embed_places(places, dim)
             self.latent_fade, self.fade = DistanceFade(dim // HEAD_DIM), DistanceFade(dim // HEAD_DIM)
-            self.register_buffer("to_latents", squared_distances(places, latent_places, axes), persistent=False)
-            self.register_buffer("to_tokens", squared_distances(places, places, axes, axes), persistent=False)
+            self.register_buffer("places", places, persistent=False)
+            self.register_buffer("axes", axes, persistent=False)
         self.tokens = nn.Parameter(tokens)
         self.read_latents = CrossBlock(dim)
         self.blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_layers))
@@ -117,11 +118,18 @@ class TriplaneDecoder(nn.Module):
         self.painter = TriplanePainter(dim, side=side, patch_size=patch_size, channels=channels)
         self.reader = TriplaneReader(channels=channels, num_mips=num_mips, hidden_dim=hidden_dim, out_dim=1)
 
-    def forward(self, latents: Float[Tensor, "batch latent dim"]) -> Float[Tensor, "batch 3 channel side side"]:
-        """Return the planes of each object."""
-        near = self.latent_fade(self.to_latents) if self.placed else None
+    def forward(
+        self, latents: Float[Tensor, "batch latent dim"], places: Float[Tensor, "*#batch latent 3"] | None = None
+    ) -> Float[Tensor, "batch 3 channel side side"]:
+        """Return the planes of each object.
+
+        Args:
+            latents: any number of them.
+            places: where they stand, if the decoder is placed.
+        """
+        near = None if places is None else self.latent_fade(self.places, places, self.axes)
         x = self.read_latents(self.tokens.expand(len(latents), -1, -1), latents, near)
-        near = self.fade(self.to_tokens) if self.placed else None
+        near = None if places is None else self.fade(self.places, self.places, self.axes, self.axes)
         for block in self.blocks:
             x = block(x, near)
         return self.painter(self.norm(x))
@@ -132,6 +140,11 @@ class TriplaneDecoder(nn.Module):
         """Return the logit of being inside of each object's points."""
         return self.reader(features, points)[..., 0]
 
+    def colors(
+        self, features: Float[Tensor, "batch 3 channel side side"], points: Float[Tensor, "batch point 3"]
+    ) -> None:
+        """Return None."""
+
 
 class PointDecoder(nn.Module):
     """Latents attend to each other, and every point to the latents.
@@ -140,44 +153,38 @@ class PointDecoder(nn.Module):
         dim: width of the latents.
         num_layers: blocks of attention among the latents.
         num_frequencies: of the points' features.
-        latent_places: as of `TriplaneDecoder`.
+        placed: as of `TriplaneDecoder`.
     """
 
-    latent_places: Tensor
-    to_latents: Tensor
-
-    def __init__(
-        self,
-        dim: int,
-        *,
-        num_layers: int,
-        num_frequencies: int,
-        latent_places: Float[Tensor, "latent 3"] | None = None,
-    ) -> None:
+    def __init__(self, dim: int, *, num_layers: int, num_frequencies: int, placed: bool) -> None:
         super().__init__()
-        self.num_frequencies = num_frequencies
-        self.placed = latent_places is not None
-        if latent_places is not None:
+        self.num_frequencies, self.placed = num_frequencies, placed
+        if placed:
             self.fade, self.point_fade = DistanceFade(dim // HEAD_DIM), DistanceFade(dim // HEAD_DIM)
-            self.register_buffer("latent_places", latent_places, persistent=False)
-            self.register_buffer("to_latents", squared_distances(latent_places, latent_places), persistent=False)
         self.blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_layers))
         self.norm = nn.LayerNorm(dim)
         self.embed_points = nn.Linear(fourier_dim(num_frequencies), dim)
         self.read_latents = CrossBlock(dim)
         self.to_logit = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 1))
 
-    def forward(self, latents: Float[Tensor, "batch latent dim"]) -> Float[Tensor, "batch latent dim"]:
-        """Return the latents as points read them."""
-        near = self.fade(self.to_latents) if self.placed else None
+    def forward(
+        self, latents: Float[Tensor, "batch latent dim"], places: Float[Tensor, "*#batch latent 3"] | None = None
+    ) -> Float[Tensor, "batch latent features"]:
+        """Return the latents as points read them, each behind its place if it has one."""
+        near = None if places is None else self.fade(places, places)
         for block in self.blocks:
             latents = block(latents, near)
-        return self.norm(latents)
+        features = self.norm(latents)
+        return features if places is None else torch.cat([places.expand(len(features), -1, -1), features.float()], -1)
 
     def logits(
-        self, features: Float[Tensor, "batch latent dim"], points: Float[Tensor, "batch point 3"]
+        self, features: Float[Tensor, "batch latent features"], points: Float[Tensor, "batch point 3"]
     ) -> Float[Tensor, "batch point"]:
         """Return the logit of being inside of each object's points."""
+        near = self.point_fade(points, features[..., :3]) if self.placed else None
         queries = self.embed_points(fourier_features(points, self.num_frequencies))
-        near = self.point_fade(squared_distances(points, self.latent_places)) if self.placed else None
-        return self.to_logit(self.read_latents(queries, features, near))[..., 0].float()
+        vectors = features[..., 3:] if self.placed else features
+        return self.to_logit(self.read_latents(queries, vectors, near))[..., 0].float()
+
+    def colors(self, features: Float[Tensor, "batch latent features"], points: Float[Tensor, "batch point 3"]) -> None:
+        """Return None."""

@@ -102,7 +102,7 @@ class FlexibleField:
 
     def colors(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point 3"]:
         """Return the colour of each point, as pictures show it: with the light in it."""
-        return self.decoder.read(self.planes[None], points.to(self.planes.device)[None])[1][0]
+        return self.decoder.colors(self.planes[None], points.to(self.planes.device)[None])[0]
 
     @torch.no_grad()
     def surface(self, grid: Grid, *, chunk_size: int = 2**16, device: torch.device | str = "cpu") -> Surface:
@@ -155,7 +155,7 @@ class FlexibleField:
     def _at_samples(self, points: Float[Tensor, "point 3"]) -> tuple[Float[Tensor, " point"], Float[Tensor, "point 3"]]:
         """Return signed distance and raw move of each point."""
         points = points.to(self.planes.device)[None]
-        logits, _ = self.decoder.read(self.planes[None], points)
+        logits = self.decoder.logits(self.planes[None], points)
         found = self.heads.samples(self.planes[None], points)[0]
         return found[:, 0] - logits[0] / LOGIT_PER_DISTANCE, found[:, 1:]
 

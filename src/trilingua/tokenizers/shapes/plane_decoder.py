@@ -4,13 +4,10 @@ Source: Chen et al. 2025 (SAR3D), section 4.1; Lan et al. 2024 (LN3Diff), sectio
 each plane and across all three.
 """
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trilingua.geometry.fields import Kind
 from trilingua.nn.patches import HEAD_DIM, PatchBlock
 from trilingua.nn.triplanes import TriplanePainter, TriplaneReader
 
@@ -58,11 +55,10 @@ class PlaneDecoder(nn.Module):
         """Return the planes of each object."""
         x = self.unproject(latents.flatten(1, 3)) + self.position
         for index, block in enumerate(self.blocks):
-            x = (
-                block(x)
-                if index % 2
-                else block(x.unflatten(1, (3, -1)).flatten(0, 1)).unflatten(0, (-1, 3)).flatten(1, 2)
-            )
+            if index % 2:
+                x = block(x)
+            else:
+                x = block(x.unflatten(1, (3, -1)).flatten(0, 1)).unflatten(0, (-1, 3)).flatten(1, 2)
         return self.painter(self.norm(x))
 
     def read(
@@ -72,27 +68,14 @@ class PlaneDecoder(nn.Module):
         found = self.reader(planes, points)
         return found[..., 0], found[..., 1:].sigmoid()
 
+    def logits(
+        self, planes: Float[Tensor, "batch 3 channel side side"], points: Float[Tensor, "batch point 3"]
+    ) -> Float[Tensor, "batch point"]:
+        """Return the logit of being inside of each object's points."""
+        return self.read(planes, points)[0]
 
-@dataclass(frozen=True, eq=False)
-class PlaneField:
-    """One object's planes with what reads them: a `geometry.fields.Field` with colours."""
-
-    decoder: PlaneDecoder
-    planes: Float[Tensor, "3 channel side side"]
-
-    @property
-    def kind(self) -> Kind:
-        """Values are logits."""
-        return "logit"
-
-    def values(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, " point"]:
-        """Return the logit of being inside of each point."""
-        return self._read(points)[0]
-
-    def colors(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point 3"]:
-        """Return the colour of each point, as pictures show it: with the light in it."""
-        return self._read(points)[1]
-
-    def _read(self, points: Float[Tensor, "point 3"]) -> tuple[Float[Tensor, " point"], Float[Tensor, "point 3"]]:
-        logits, colors = self.decoder.read(self.planes[None], points.to(self.planes.device)[None])
-        return logits[0], colors[0]
+    def colors(
+        self, planes: Float[Tensor, "batch 3 channel side side"], points: Float[Tensor, "batch point 3"]
+    ) -> Float[Tensor, "batch point 3"]:
+        """Return the colour of each object's points, as pictures show it: with the light in it."""
+        return self.read(planes, points)[1]

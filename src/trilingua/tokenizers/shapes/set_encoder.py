@@ -4,7 +4,7 @@ Source: Zhang et al. 2024 (VAT), section 3.1; Zhang et al. 2023 (3DShape2VecSet)
 section 3.1, for the Q-Former.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.nn.patches import HEAD_DIM, PatchBlock
-from trilingua.nn.places import DistanceFade, embed_places, spread_places, squared_distances
+from trilingua.nn.places import DistanceFade, embed_places, spread_places
 from trilingua.nn.sets import CrossBlock, farthest_points, fourier_dim, fourier_features
 
 Compression = Literal["in-context", "queries", "pooling", "points"]
@@ -27,6 +27,14 @@ Compression = Literal["in-context", "queries", "pooling", "points"]
 """
 
 
+class EncodedSet(NamedTuple):
+    """What a surface becomes."""
+
+    features: Float[Tensor, "batch latent dim"]
+    places: Float[Tensor, "*batch latent 3"] | None
+    """Where the latents stand, in [-1, 1]^3, if they stand anywhere: on the surface for "points", else all the same."""
+
+
 class SetEncoder(nn.Module):
     """Queries read the points of a surface by attention, attend to each other, and are compressed to latents.
 
@@ -39,16 +47,14 @@ class SetEncoder(nn.Module):
         num_latents: vectors that are kept; unused by "points".
         num_frequencies: of the points' features.
         compression: see `Compression`.
-        placed: whether queries and latents stand at places, from which attention fades with distance; not for "points",
-            whose latents nobody could tell the places of.
+        placed: whether queries and latents stand at places, from which attention fades with distance.
 
     Raises:
-        ConfigError: "pooling" of another number of queries, or places for "points".
+        ConfigError: "pooling" of another number of queries.
     """
 
-    places: Tensor
-    among: Tensor
-    to_queries: Tensor
+    query_places: Tensor | None
+    latent_places: Tensor | None
 
     def __init__(
         self,
@@ -62,8 +68,6 @@ class SetEncoder(nn.Module):
         placed: bool = False,
     ) -> None:
         super().__init__()
-        if placed and compression == "points":
-            raise ConfigError('placed: compression "points" writes latents without their places')
         if compression == "pooling" and num_queries % num_latents:
             raise ConfigError(f"num_queries: {num_queries}; pooling needs a multiple of num_latents {num_latents}")
         self.num_frequencies, self.num_latents, self.compression = num_frequencies, num_latents, compression
@@ -71,18 +75,16 @@ class SetEncoder(nn.Module):
         self.read_points = CrossBlock(dim)
         queries, latents = (torch.randn(count, dim) * 0.02 for count in (num_queries, num_latents))
         self.placed = placed
-        self.latent_places: Tensor | None = None
+        query_places = latent_places = None
         if placed:
-            places, self.latent_places = spread_places(num_queries), spread_places(num_latents)
-            if compression == "pooling":
-                self.latent_places = places.unflatten(0, (num_latents, -1)).mean(dim=1)
-            queries, latents = embed_places(places, dim), embed_places(self.latent_places, dim)
-            together = torch.cat([places, self.latent_places]) if compression == "in-context" else places
-            self.register_buffer("places", places, persistent=False)
-            self.register_buffer("among", squared_distances(together, together), persistent=False)
             self.point_fade, self.fade = DistanceFade(dim // HEAD_DIM), DistanceFade(dim // HEAD_DIM)
-            if compression == "queries":
-                self.register_buffer("to_queries", squared_distances(self.latent_places, places), persistent=False)
+            if compression != "points":
+                query_places, latent_places = spread_places(num_queries), spread_places(num_latents)
+                if compression == "pooling":
+                    latent_places = query_places.unflatten(0, (num_latents, -1)).mean(dim=1)
+                queries, latents = embed_places(query_places, dim), embed_places(latent_places, dim)
+        self.register_buffer("query_places", query_places, persistent=False)
+        self.register_buffer("latent_places", latent_places, persistent=False)
         if compression != "points":
             self.queries = nn.Parameter(queries)
         if compression in ("in-context", "queries"):
@@ -93,10 +95,8 @@ class SetEncoder(nn.Module):
             self.read_queries = CrossBlock(dim)
         self.norm = nn.LayerNorm(dim)
 
-    def forward(
-        self, surface: Float[Tensor, "batch point 6"], num_latents: int | None = None
-    ) -> Float[Tensor, "batch latent dim"]:
-        """Return the latents' features.
+    def forward(self, surface: Float[Tensor, "batch point 6"], num_latents: int | None = None) -> EncodedSet:
+        """Return the latents' features and places.
 
         Args:
             surface: places in [-1, 1]^3 and unit normals.
@@ -111,23 +111,25 @@ class SetEncoder(nn.Module):
             raise InputError(f"num_latents: {count} is not allowed; expected {allowed}")
         points = surface[..., :3]
         context = self.embed_points(torch.cat([fourier_features(points, self.num_frequencies), surface[..., 3:]], -1))
+        places, latent_places = self.query_places, self.latent_places
         if self.compression == "points":
-            chosen = farthest_points(points, count)
-            queries = context.gather(1, chosen[..., None].expand(-1, -1, context.shape[-1]))
+            chosen = farthest_points(points, count)[..., None]
+            queries = context.gather(1, chosen.expand(-1, -1, context.shape[-1]))
+            places = latent_places = points.gather(1, chosen.expand(-1, -1, 3)) if self.placed else None
         else:
             queries = self.queries.expand(len(surface), -1, -1)
-        near = self.point_fade(squared_distances(self.places, points)) if self.placed else None
-        x = self.read_points(queries, context, near)
+        x = self.read_points(queries, context, None if places is None else self.point_fade(places, points))
         if self.compression == "in-context":
             x = torch.cat([x, self.latents.expand(len(x), -1, -1)], dim=1)
-        near = self.fade(self.among) if self.placed else None
+            places = None if places is None or latent_places is None else torch.cat([places, latent_places])
+        near = None if places is None else self.fade(places, places)
         for block in self.blocks:
             x = block(x, near)
         if self.compression == "in-context":
             x = x[:, -count:]
         elif self.compression == "queries":
-            near = self.fade(self.to_queries) if self.placed else None
+            near = None if places is None or latent_places is None else self.fade(latent_places, places)
             x = self.read_queries(self.latents.expand(len(x), -1, -1), x, near)
         elif self.compression == "pooling":
             x = x.unflatten(1, (count, -1)).mean(dim=2)
-        return self.norm(x)
+        return EncodedSet(self.norm(x), latent_places)

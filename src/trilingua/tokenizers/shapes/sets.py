@@ -23,6 +23,7 @@ from trilingua.geometry.fields import Field
 from trilingua.geometry.meshes import SurfacePoints
 from trilingua.nn.digests import digest_weights
 from trilingua.nn.patches import HEAD_DIM
+from trilingua.nn.sets import fourier_dim, fourier_features
 from trilingua.quantize.gaussian import GaussianBottleneck, Posterior
 from trilingua.quantize.multiscale import MultiScaleConfig, MultiScaleQuantized, MultiScaleQuantizer
 from trilingua.quantize.resampling import Interpolation
@@ -57,7 +58,8 @@ class SetConfig:
     """How the latents come about."""
     placed: bool = True
     """Whether queries, latents and the tokens of planes stand at places, from which attention fades with distance.
-    VAT: no; its tokens find out in 300,000 steps whom they are near. Not for compression "points"."""
+    VAT: no; its tokens find out in 300,000 steps whom they are near. Of compression "points", the first three numbers
+    of a latent are then its place."""
     decoding: Literal["triplane", "points"] = "triplane"
     """How the field comes about: see `TriplaneDecoder` and `PointDecoder`."""
     plane_side: int = 12
@@ -105,8 +107,15 @@ class SetConfig:
             raise ConfigError(f'other_counts: {list(self.other_counts)}; only compression "points" has several numbers')
         if any(not 1 <= count <= self.num_points for count in self.other_counts):
             raise ConfigError(f"other_counts: {list(self.other_counts)}; expected 1 to num_points {self.num_points}")
-        if self.placed and self.compression == "points":
-            raise ConfigError('placed: compression "points" writes latents without their places; pass --placed False')
+        if self.carries_places and self.codes.code_dim < 4:
+            raise ConfigError(
+                f"codes.code_dim: {self.codes.code_dim}; expected at least 4, three of which are the place of a latent"
+            )
+
+    @property
+    def carries_places(self) -> bool:
+        """Whether each latent begins with its place, since no two objects have theirs at the same ones."""
+        return self.placed and self.compression == "points"
 
 
 class SetCoding(NamedTuple):
@@ -115,6 +124,7 @@ class SetCoding(NamedTuple):
     latents: Float[Tensor, "batch latent code_dim"]
     """What is decoded."""
     posterior: Posterior
+    """Of all numbers of a latent but its place, which is exact."""
     quantized: MultiScaleQuantized | None
 
 
@@ -128,7 +138,8 @@ class SetTokenizer(ScaledCodes):
         ConfigError: settings that contradict each other.
 
     Differs: VAT does not say how it resizes a row of latents (here means of areas, linear interpolation), nor whether
-    codes are taken from a sample (here from the mean). Its latents are decoded by convolutions.
+    codes are taken from a sample (here from the mean). Its latents are decoded by convolutions. Latents that start as
+    points bring their places along, which those of Hunyuan3D-2.1 do not.
     """
 
     def __init__(self, config: SetConfig) -> None:
@@ -144,7 +155,7 @@ class SetTokenizer(ScaledCodes):
             compression=config.compression,
             placed=config.placed,
         )
-        self.bottleneck = GaussianBottleneck(config.dim, code_dim)
+        self.bottleneck = GaussianBottleneck(config.dim, code_dim - 3 * config.carries_places)
         self.quantizer = None
         if config.scales:
             row = Interpolation(
@@ -155,6 +166,8 @@ class SetTokenizer(ScaledCodes):
         # Of a set of points nobody is the first; a row of learned latents has an order, which its scales are about.
         free = config.compression == "points"
         self.position = None if free else nn.Parameter(torch.randn(config.num_latents, config.dim) * 0.02)
+        if config.carries_places:
+            self.embed_place = nn.Linear(fourier_dim(config.num_frequencies), config.dim)
         self.decoder: TriplaneDecoder | PointDecoder
         if config.decoding == "triplane":
             self.decoder = TriplaneDecoder(
@@ -165,14 +178,14 @@ class SetTokenizer(ScaledCodes):
                 channels=config.plane_channels,
                 num_mips=config.num_mips,
                 hidden_dim=config.reader_dim,
-                latent_places=self.encoder.latent_places,
+                placed=config.placed,
             )
         else:
             self.decoder = PointDecoder(
                 config.dim,
                 num_layers=config.decoder_layers,
                 num_frequencies=config.num_frequencies,
-                latent_places=self.encoder.latent_places,
+                placed=config.placed,
             )
 
     @property
@@ -199,8 +212,11 @@ class SetTokenizer(ScaledCodes):
 
     def forward(self, surface: Float[Tensor, "batch point 6"], num_latents: int | None = None) -> SetCoding:
         """Return what is to be decoded; in training mode a sample of it, and the codebook follows."""
-        posterior = self.bottleneck.posterior(self.encoder(surface, num_latents))
+        features, places = self.encoder(surface, num_latents)
+        posterior = self.bottleneck.posterior(features)
         latents = posterior.sample() if self.training and self.config.variational else posterior.mean
+        if self.config.carries_places:
+            latents = torch.cat([places, latents], dim=-1)
         if self.quantizer is None:
             return SetCoding(latents, posterior, None)
         quantized = self.quantizer(latents)
@@ -223,8 +239,13 @@ class SetTokenizer(ScaledCodes):
         return [DecodedField(self.decoder, features) for features in self._features(self.sum_of(codes, upto))]
 
     def _features(self, latents: Float[Tensor, "batch latent code_dim"]) -> Float[Tensor, "batch *features dim"]:
-        x = self.unproject(latents)
-        return self.decoder(x if self.position is None else x + self.position)
+        x, places = self.unproject(latents), self.encoder.latent_places
+        if self.position is not None:
+            x = x + self.position
+        if self.config.carries_places:
+            places = latents[..., :3]
+            x = x + self.embed_place(fourier_features(places, self.config.num_frequencies))
+        return self.decoder(x, places)
 
     def loss(
         self, inputs: Float[Tensor, "batch point 6"], judged: Judged

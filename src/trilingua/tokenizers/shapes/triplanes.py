@@ -27,9 +27,9 @@ from trilingua.nn.patches import HEAD_DIM
 from trilingua.quantize.multiscale import MultiScaleConfig, MultiScaleQuantized, MultiScaleQuantizer
 from trilingua.quantize.resampling import Interpolation
 from trilingua.tokenizers.shapes.codes import Block, CodeLayout, Codes
-from trilingua.tokenizers.shapes.fields import soft_occupancy
+from trilingua.tokenizers.shapes.fields import DecodedField, soft_occupancy
 from trilingua.tokenizers.shapes.flexible_planes import FlexibleConfig, FlexibleField, FlexibleHeads
-from trilingua.tokenizers.shapes.plane_decoder import PlaneDecoder, PlaneField
+from trilingua.tokenizers.shapes.plane_decoder import PlaneDecoder
 from trilingua.tokenizers.shapes.protocol import Judged, Rays, Reads
 from trilingua.tokenizers.shapes.scales import ScaledCodes
 from trilingua.tokenizers.shapes.view_encoder import ViewEncoder
@@ -233,7 +233,7 @@ class TriplaneTokenizer(ScaledCodes):
         planes = self.decoder(latents if self.quantizer is not None else self._on_planes(latents))
         if self.heads is not None:
             return [FlexibleField(self.decoder, self.heads, each) for each in planes]
-        return [PlaneField(self.decoder, each) for each in planes]
+        return [DecodedField(self.decoder, each) for each in planes]
 
     def loss(
         self, inputs: Float[Tensor, "batch view height width 10"], judged: Judged
@@ -251,7 +251,7 @@ class TriplaneTokenizer(ScaledCodes):
         planes = self.decoder(made.latents)
         parts: dict[str, Tensor] = {}
         if config.occupancy_weight:
-            logits, _ = self.decoder.read(planes, judged.points)
+            logits = self.decoder.logits(planes, judged.points)
             wanted = soft_occupancy(judged.distances, config.surface_width)
             parts["occupancy"] = config.occupancy_weight * F.binary_cross_entropy_with_logits(logits, wanted)
         if judged.rays is not None:

@@ -17,7 +17,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from trilingua.geometry.fields import Kind
 from trilingua.geometry.volumes import Corners, corners_around
 from trilingua.geometry.voxels import NUM_CHANNELS
 from trilingua.nn.norms import ChannelScale
@@ -67,28 +66,6 @@ class VoxelReader:
         weights = corners.weights * found[..., 0].sigmoid()
         colors = self.scale.restore(found[..., 1 : 1 + NUM_CHANNELS])[..., 4:7].clamp(0, 1)
         return (weights[..., None] * colors).sum(dim=-2) / weights.sum(dim=-1, keepdim=True)
-
-
-@dataclass(frozen=True, eq=False)
-class VoxelField:
-    """What is told of one object's cells, with what reads it: a `geometry.fields.Field`."""
-
-    reader: VoxelReader
-    told: Float[Tensor, "x y z channel"]
-
-    @property
-    def kind(self) -> Kind:
-        """Values are logits."""
-        return "logit"
-
-    def values(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, " point"]:
-        """Return the logit of being inside of each point."""
-        return self.reader.logits(self.told[None], points.to(self.told.device)[None])[0]
-
-    def colors(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point 3"] | None:
-        """Return the colour of each point, in [0, 1]; None for latents."""
-        found = self.reader.colors(self.told[None], points.to(self.told.device)[None])
-        return None if found is None else found[0]
 
 
 def _is_shell(told: Float[Tensor, "batch x y z channel"]) -> bool:

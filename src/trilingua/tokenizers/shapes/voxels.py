@@ -30,9 +30,9 @@ from trilingua.nn.patches import HEAD_DIM, PatchTransformer
 from trilingua.nn.volumes import VolumeDecoder, VolumeEncoder
 from trilingua.quantize.vq import Quantized, VectorQuantizer
 from trilingua.tokenizers.shapes.codes import Block, CodeLayout, Codes
-from trilingua.tokenizers.shapes.fields import soft_occupancy
+from trilingua.tokenizers.shapes.fields import DecodedField, soft_occupancy
 from trilingua.tokenizers.shapes.protocol import Judged, Reads
-from trilingua.tokenizers.shapes.voxel_fields import VoxelField, VoxelReader
+from trilingua.tokenizers.shapes.voxel_fields import VoxelReader
 
 Features = Literal["surface", "latents"]
 Views = Literal["none", "one", "random"]
@@ -227,7 +227,7 @@ class VoxelTokenizer(nn.Module):
     @torch.no_grad()
     def decode(self, codes: Codes, *, upto: int | None = None) -> list[Field]:
         """Return the field of each object."""
-        return [VoxelField(self.reader, told) for told in self._told(self.embed(codes, upto=upto))]
+        return [DecodedField(self.reader, told) for told in self._told(self.embed(codes, upto=upto))]
 
     @torch.no_grad()
     def decode_voxels(self, codes: Codes, *, upto: int | None = None) -> list[Voxels]:
