@@ -30,13 +30,13 @@ FIGURES = ("iou", "cross_scale_iou", "near_accuracy")
 """What `ShapeTask.evaluate` says of held-out objects after the last step."""
 
 _TRAINER = TrainerConfig(
-    max_steps=1000,
+    max_steps=600,
     learning_rate=3e-3,
     warmup_steps=60,
     schedule="wsd",
     optimizer="muon",
     ema_decay=0.99,
-    eval_every_steps=1000,
+    eval_every_steps=600,
     num_threads=1,
 )
 
@@ -68,7 +68,7 @@ VOXELS = ShapeConfig(
     tokenizer=VoxelConfig(num_codes=1024, code_dim=16),
     batch_size=4,
     held_out=64,
-    trainer=dataclasses.replace(_TRAINER, max_steps=250, learning_rate=2e-3, warmup_steps=20, eval_every_steps=250),
+    trainer=dataclasses.replace(_TRAINER, max_steps=200, learning_rate=2e-3, warmup_steps=20, eval_every_steps=200),
 )
 """512 ids of voxels of 64 x 64 x 64 cells, in few steps, since each costs four times as much."""
 
