@@ -105,4 +105,6 @@ def _raise_error(row: dict[str, str]) -> None:
     kind, message = row["error"], row["message"]
     if kind:
         own = getattr(errors, kind, None)
-        raise own(message) if own else WorkerError(f"cluster: {kind}: {message}; give the same command to go on")
+        if isinstance(own, type) and issubclass(own, errors.TrilinguaError):
+            raise own(message)
+        raise WorkerError(f"cluster: {kind}: {message}; give the same command to go on")

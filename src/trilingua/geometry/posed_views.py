@@ -101,9 +101,17 @@ def seen_points(
     Args:
         views: pixels as `view_channels` makes them.
     """
-    depth, moment, direction = views[..., 3:4], views[..., 4:7], views[..., 7:10]
-    nearest = torch.linalg.cross(direction, moment, dim=-1)
-    return nearest + depth * direction, (depth < BEHIND).to(views.dtype)
+    depth, direction = views[..., 3:4], views[..., 7:10]
+    return passed_points(views) + depth * direction, (depth < BEHIND).to(views.dtype)
+
+
+def passed_points(views: Float[Tensor, "*batch 10"]) -> Float[Tensor, "*batch 3"]:
+    """Return the place of each pixel's ray that is nearest to the origin, `d x m`.
+
+    Args:
+        views: pixels as `view_channels` makes them.
+    """
+    return torch.linalg.cross(views[..., 7:10], views[..., 4:7], dim=-1)
 
 
 def draw_rays(views: PosedViews, count: int, generator: np.random.Generator) -> SeenRays:

@@ -76,7 +76,7 @@ def trained(boxes):
     inputs = prepared(tokenizer, views)
     learn(tokenizer, inputs, judged, 1, rate=0.0)
     before = iou(tokenizer, inputs, judged)
-    history = learn(tokenizer, inputs, judged, 120)
+    history = learn(tokenizer, inputs, judged, 180)
     return tokenizer, inputs, before, history
 
 

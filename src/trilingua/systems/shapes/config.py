@@ -174,7 +174,7 @@ def shape_latents_tiny() -> ShapeConfig:
 
 @preset("shape-latents")
 def shape_latents() -> ShapeConfig:
-    """One core, half an hour: CG-MLLM's set autoencoder, 64 latents of 16 numbers or 16, 32, 128; planes decode them."""
+    """Two cores, half an hour: CG-MLLM's set autoencoder, 64 latents of 16 numbers or 16, 32, 128 of them."""
     tokenizer = _without_codes(_SMALL_SET, other_counts=(16, 32, 128), code_dim=16)
     return dataclasses.replace(
         shape_set(),
@@ -279,6 +279,7 @@ def shape_triplane_paper() -> ShapeConfig:
         patch_size=16,
         dim=768,
         view_layers=6,
+        placed=False,
         plane_layers=6,
         decoder_layers=12,
         side=16,

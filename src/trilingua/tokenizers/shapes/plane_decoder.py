@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trilingua.nn.patches import HEAD_DIM, PatchBlock
-from trilingua.nn.triplanes import TriplanePainter, TriplaneReader
+from trilingua.nn.places import DistanceFade
+from trilingua.nn.triplanes import TriplanePainter, TriplaneReader, plane_places
 
 
 class PlaneDecoder(nn.Module):
@@ -24,10 +25,14 @@ class PlaneDecoder(nn.Module):
         channels: of a plane.
         num_mips: resolutions that are read, each half of the one before.
         hidden_dim: width of the layers that read a point's features.
+        placed: whether attention fades with the distance between cells.
 
     Differs: SAR3D's latents modulate a stream that begins as positions, here they are the stream; its planes come from
     a convolutional upsampler, and points read them at one size.
     """
+
+    places: Tensor
+    axes: Tensor
 
     def __init__(
         self,
@@ -40,8 +45,15 @@ class PlaneDecoder(nn.Module):
         channels: int,
         num_mips: int,
         hidden_dim: int,
+        placed: bool,
     ) -> None:
         super().__init__()
+        self.placed = placed
+        if placed:
+            places, axes = plane_places(side)
+            self.register_buffer("places", places, persistent=False)
+            self.register_buffer("axes", axes, persistent=False)
+            self.fade = DistanceFade(dim // HEAD_DIM)
         self.unproject = nn.Linear(code_dim, dim)
         self.position = nn.Parameter(torch.randn(3 * side * side, dim) * 0.02)
         self.blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_layers))
@@ -54,11 +66,16 @@ class PlaneDecoder(nn.Module):
     ) -> Float[Tensor, "batch 3 channel side side"]:
         """Return the planes of each object."""
         x = self.unproject(latents.flatten(1, 3)) + self.position
+        across = within = None
+        if self.placed:
+            across = self.fade(self.places, self.places, self.axes, self.axes)
+            cells = len(self.places) // 3
+            within = across[:, :cells, :cells]  # the same on each plane
         for index, block in enumerate(self.blocks):
             if index % 2:
-                x = block(x)
+                x = block(x, across)
             else:
-                x = block(x.unflatten(1, (3, -1)).flatten(0, 1)).unflatten(0, (-1, 3)).flatten(1, 2)
+                x = block(x.unflatten(1, (3, -1)).flatten(0, 1), within).unflatten(0, (-1, 3)).flatten(1, 2)
         return self.painter(self.norm(x))
 
     def read(

@@ -53,6 +53,9 @@ class TriplaneConfig:
     """Rounds in which the planes read the patches."""
     decoder_layers: int = 4
     """Blocks of the decoder. SAR3D: 12."""
+    placed: bool = True
+    """Whether attention fades with the distance between what patches show and where tokens of planes stand.
+    SAR3D: no."""
     num_frequencies: int = 6
     """Of the features of the place that a patch shows."""
     side: int = 8
@@ -143,6 +146,7 @@ class TriplaneTokenizer(ScaledCodes):
             num_view_layers=config.view_layers,
             num_plane_layers=config.plane_layers,
             num_frequencies=config.num_frequencies,
+            placed=config.placed,
         )
         self.to_latent = nn.Linear(config.dim, code_dim)
         self.quantizer = None
@@ -157,6 +161,7 @@ class TriplaneTokenizer(ScaledCodes):
             side=side,
             patch_size=config.plane_patch_size,
             hidden_dim=config.reader_dim,
+            placed=config.placed,
             **sizes,
         )
         self.heads: FlexibleHeads | None = None
