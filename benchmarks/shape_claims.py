@@ -22,6 +22,7 @@ from trilingua.systems.shapes.config import ShapeConfig
 from trilingua.systems.shapes.train import train_shapes
 from trilingua.tokenizers.shapes.sets import SetConfig
 from trilingua.tokenizers.shapes.voxels import VoxelConfig
+from trilingua.training.checkpoints import find_checkpoint
 from trilingua.training.trainer import TrainerConfig
 
 SEEDS = (0, 1, 2)
@@ -171,7 +172,9 @@ def main(data: Annotated[Path, tyro.conf.Positional], *, out: Path, only: tuple[
         for name in only or VARIANTS:
             run = _run_of(out, name, seed)
             if _figures(run, name) is None:
-                train_shapes(_configure(name, data, seed), run, resume=run.exists())
+                result = train_shapes(_configure(name, data, seed), run, resume=find_checkpoint(run) is not None)
+                if result.reason == "interrupted":
+                    return
     found = {name: [_figures(_run_of(out, name, seed), name) for seed in SEEDS] for name in VARIANTS}
     for claim in CLAIMS:
         rows = {name: [row for row in found[name] if row is not None] for name in claim.variants}
