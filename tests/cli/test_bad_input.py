@@ -235,7 +235,7 @@ def test_bad_values(place, capsys, arguments, message):
         ),
         (
             ("train kyvo-tiny", "--trainer.max-steps", "-4"),
-            "trainer.max_steps: -4 is not allowed; expected at least 1",
+            "trainer.max_steps: -4; expected at least 1",
         ),
         (
             ("train kyvo-tiny", "--decoder.head-dim", "7"),

@@ -120,7 +120,7 @@ def test_the_generator_decides_all() -> None:
     ("amounts", "message"),
     [
         ({"share": 1.5}, "share: 1.5; expected 0 to 1"),
-        ({"noise": -1.0}, "noise: -1.0; expected 0 or more"),
+        ({"noise": -1.0}, "noise: -1.0; expected at least 0"),
         ({"crop": 0.5}, "crop: 0.5; expected less than 0.5, or nothing is left"),
     ],
 )

@@ -125,7 +125,7 @@ def test_head_text_rows_start_from_the_embedding(decoder: Decoder) -> None:
     ("change", "message"),
     [
         ({"num_text": 0}, "num_text: 0; expected at least 1"),
-        ({"num_markers": -1}, "num_markers: -1; expected 0 or more"),
+        ({"num_markers": -1}, "num_markers: -1; expected at least 0"),
         ({"num_kv_heads": 3}, "num_heads: 4; expected a multiple of num_kv_heads 3"),
         ({"head_dim": 7}, "head_dim: 7; expected an even width"),
     ],

@@ -262,8 +262,8 @@ def test_more_scales_than_there_are_codes_are_refused():
         ({"num_codes": 0}, "num_codes: 0; expected at least 1"),
         ({"code_dim": 0}, "code_dim: 0; expected at least 1"),
         ({"num_refinements": -1}, "num_refinements: -1; expected at least 0"),
-        ({"refinement_share": 1.5}, "refinement_share: 1.5; expected a share in [0, 1]"),
-        ({"scale_dropout": -0.1}, "scale_dropout: -0.1; expected a share in [0, 1]"),
+        ({"refinement_share": 1.5}, "refinement_share: 1.5; expected 0 to 1"),
+        ({"scale_dropout": -0.1}, "scale_dropout: -0.1; expected 0 to 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):

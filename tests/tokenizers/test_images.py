@@ -125,7 +125,7 @@ def test_the_names_under_which_weights_are_saved(images):
     [
         ({"num_codes": 0}, "num_codes: 0; expected at least 1"),
         ({"image_size": 250}, "image_size: 250; expected a multiple of patch_size 16"),
-        ({"patch_overlap": -1}, "patch_overlap: -1; expected 0 or more"),
+        ({"patch_overlap": -1}, "patch_overlap: -1; expected at least 0"),
         ({"num_codes": 70_000}, "num_codes: 70000; expected at most 65536, since shards store 16 bits"),
         ({"dim": 100}, "dim: 100; expected a multiple of 64, the width of a head"),
     ],

@@ -89,6 +89,20 @@ def differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any,
         yield where, old, new
 
 
+def require_at_least(config: Any, **least: int) -> None:
+    """Raise `ConfigError` for the first field that is below its least value, or no number."""
+    for name, value in least.items():
+        if not getattr(config, name) >= value:
+            raise ConfigError(f"{name}: {getattr(config, name)}; expected at least {value}")
+
+
+def require_shares(config: Any, *names: str) -> None:
+    """Raise `ConfigError` for the first field that does not lie in [0, 1]."""
+    for name in names:
+        if not 0 <= getattr(config, name) <= 1:
+            raise ConfigError(f"{name}: {getattr(config, name)}; expected 0 to 1")
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean X?)` for the nearest known name, or nothing when none is near."""
     near = difflib.get_close_matches(name, list(known), n=1)

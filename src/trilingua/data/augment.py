@@ -12,6 +12,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from trilingua.core.config import require_at_least, require_shares
 from trilingua.core.errors import ConfigError
 from trilingua.geometry.srgb import linear_from_srgb, srgb_from_linear
 
@@ -34,11 +35,8 @@ class AugmentConfig:
     """Largest part of the width or height that is cut off at each edge."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1:
-            raise ConfigError(f"share: {self.share}; expected 0 to 1")
-        for name in ("exposure", "white_balance", "noise", "blur", "crop"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected 0 or more")
+        require_shares(self, "share")
+        require_at_least(self, exposure=0, white_balance=0, noise=0, blur=0, crop=0)
         if self.crop >= 0.5:
             raise ConfigError(f"crop: {self.crop}; expected less than 0.5, or nothing is left")
 

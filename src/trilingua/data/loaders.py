@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from trilingua.core.config import require_at_least, require_shares
 from trilingua.core.errors import ConfigError
 from trilingua.core.positions import count_positions
 from trilingua.core.random import make_generator
@@ -58,13 +59,8 @@ class LoaderConfig:
     """Rows of one batch."""
 
     def __post_init__(self) -> None:
-        least = {"first_codes": 0, "first_codes_weight": 0, "changed_weight": 0, "row_length": 1, "rows_per_batch": 1}
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {bound}")
-        for name in ("edited_image_share", "blind_share", "code_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected 0 to 1")
+        require_at_least(self, first_codes=0, first_codes_weight=0, changed_weight=0, row_length=1, rows_per_batch=1)
+        require_shares(self, "edited_image_share", "blind_share", "code_share")
 
     @property
     def reads_codes(self) -> bool:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from trilingua.core.config import require_at_least
 from trilingua.core.errors import ConfigError
 from trilingua.nn.attention import Attention, AttentionPlan, plan_attention
 from trilingua.nn.caches import ChunkPlan, KVCache
@@ -62,12 +63,8 @@ class DecoderConfig:
     """Root mean square of a fresh embedding row's entries; with a backbone, its text embedding's own."""
 
     def __post_init__(self) -> None:
-        for name in ("num_text", "dim", "num_layers", "num_heads", "num_kv_heads", "head_dim", "hidden_dim"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected at least 1")
-        for name in ("num_markers", "num_numbers", "num_image_codes", "image_code_dim"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected 0 or more")
+        require_at_least(self, num_text=1, dim=1, num_layers=1, num_heads=1, num_kv_heads=1, head_dim=1, hidden_dim=1)
+        require_at_least(self, num_markers=0, num_numbers=0, num_image_codes=0, image_code_dim=0)
         encodings = get_args(NumberEncoding)
         if self.number_encoding not in encodings:
             raise ConfigError(f"number_encoding: {self.number_encoding!r}; expected one of {', '.join(encodings)}")

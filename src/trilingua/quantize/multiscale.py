@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from trilingua.core.config import require_at_least, require_shares
 from trilingua.core.errors import ConfigError
 from trilingua.quantize.resampling import Refinement, Resampler
 from trilingua.quantize.vq import VectorQuantizer, code_usage, single_precision
@@ -52,12 +53,8 @@ class MultiScaleConfig:
     """See `VectorQuantizer`."""
 
     def __post_init__(self) -> None:
-        for name, least in (("num_codes", 1), ("code_dim", 1), ("num_refinements", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {least}")
-        for name in ("refinement_share", "scale_dropout"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected a share in [0, 1]")
+        require_at_least(self, num_codes=1, code_dim=1, num_refinements=0)
+        require_shares(self, "refinement_share", "scale_dropout")
 
 
 class MultiScaleQuantized(NamedTuple):

@@ -20,6 +20,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
+from trilingua.core.config import require_at_least
 from trilingua.core.errors import ConfigError
 from trilingua.nn.digests import digest_weights
 from trilingua.nn.patches import HEAD_DIM, PatchTransformer, images_to_patches
@@ -48,13 +49,10 @@ class ImageTokenizerConfig:
     """Transformer layers from codes to pixels."""
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "patch_size", "num_codes", "code_dim", "dim", "encoder_layers", "decoder_layers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected at least 1")
+        require_at_least(self, image_size=1, patch_size=1, patch_overlap=0, num_codes=1, code_dim=1, dim=1)
+        require_at_least(self, encoder_layers=1, decoder_layers=1)
         if self.image_size % self.patch_size:
             raise ConfigError(f"image_size: {self.image_size}; expected a multiple of patch_size {self.patch_size}")
-        if self.patch_overlap < 0:
-            raise ConfigError(f"patch_overlap: {self.patch_overlap}; expected 0 or more")
         if self.num_codes > 2**16:
             raise ConfigError(f"num_codes: {self.num_codes}; expected at most {2**16}, since shards store 16 bits")
         if self.dim % HEAD_DIM:

@@ -18,7 +18,7 @@ import torch
 from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
-from trilingua.core.config import to_json
+from trilingua.core.config import require_at_least, require_shares, to_json
 from trilingua.core.errors import CheckpointError, ConfigError, DivergenceError, InputError
 from trilingua.core.random import make_generator
 from trilingua.training.averaging import WeightAverage
@@ -109,15 +109,10 @@ class TrainerConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        at_least = {"max_steps": 1, "gradient_accumulation": 1, "log_every_steps": 1, "keep_last": 1, "warmup_steps": 0}
-        at_least |= {"eval_every_steps": 0, "save_every_steps": 0, "save_every_seconds": 0, "max_seconds": 0}
-        at_least |= {"num_threads": 0, "weight_decay": 0, "gradient_clip": 0, "learning_rate": 0}
-        for name, least in at_least.items():
-            if not getattr(self, name) >= least:
-                raise ConfigError(f"{name}: {getattr(self, name)} is not allowed; expected at least {least}")
-        for name in ("min_learning_rate_ratio", "decay_ratio"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name}: {getattr(self, name)} is not allowed; expected a value in [0, 1]")
+        require_at_least(self, max_steps=1, gradient_accumulation=1, log_every_steps=1, keep_last=1, warmup_steps=0)
+        require_at_least(self, eval_every_steps=0, save_every_steps=0, save_every_seconds=0, max_seconds=0)
+        require_at_least(self, num_threads=0, weight_decay=0, gradient_clip=0, learning_rate=0)
+        require_shares(self, "min_learning_rate_ratio", "decay_ratio")
         if not (0 <= self.ema_decay < 1 and all(0 <= beta < 1 for beta in self.betas)):
             raise ConfigError(f"ema_decay, betas: {self.ema_decay}, {self.betas}: expected values in [0, 1)")
 

@@ -218,10 +218,10 @@ def test_what_a_resumed_run_loses_is_in_the_fingerprint(tiny_tokenizers: Tokeniz
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("number_sigma", -1.0, "number_sigma: -1.0; expected 0 or more"),
-        ("probe_weight", -0.5, "probe_weight: -0.5; expected 0 or more"),
-        ("guidance_weight", -1.0, "guidance_weight: -1.0; expected 0 or more"),
-        ("held_out", -1, "held_out: -1; expected 0 or more"),
+        ("number_sigma", -1.0, "number_sigma: -1.0; expected at least 0"),
+        ("probe_weight", -0.5, "probe_weight: -0.5; expected at least 0"),
+        ("guidance_weight", -1.0, "guidance_weight: -1.0; expected at least 0"),
+        ("held_out", -1, "held_out: -1; expected at least 0"),
     ],
 )
 def test_impossible_configurations_are_refused_in_words(field: str, value: float, message: str) -> None:

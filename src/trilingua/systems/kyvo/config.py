@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
+from trilingua.core.config import require_at_least
 from trilingua.core.errors import ConfigError
 from trilingua.core.presets import preset
 from trilingua.data.augment import AugmentConfig
@@ -108,9 +109,7 @@ class KyvoConfig:
     """How the decoder is trained."""
 
     def __post_init__(self) -> None:
-        for name in (*LOSS_WEIGHTS, "number_sigma", "held_out"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected 0 or more")
+        require_at_least(self, **dict.fromkeys(LOSS_WEIGHTS, 0), number_sigma=0, held_out=0)
 
 
 @preset("kyvo-clevr-tokenizers")

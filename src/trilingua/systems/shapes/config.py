@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import dataclass, field
 
+from trilingua.core.config import require_at_least
 from trilingua.core.errors import ConfigError
 from trilingua.core.presets import preset
 from trilingua.quantize.multiscale import MultiScaleConfig
@@ -37,9 +38,7 @@ class ShapeConfig:
     """How it is trained."""
 
     def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("num_uniform", 0), ("num_near", 0), ("num_rays", 0), ("held_out", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {least}")
+        require_at_least(self, batch_size=1, num_uniform=0, num_near=0, num_rays=0, held_out=0)
         if isinstance(self.tokenizer, TriplaneConfig):
             self._check_views(self.tokenizer)
             return

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from trilingua.core.config import require_at_least
 from trilingua.core.errors import ConfigError
 from trilingua.geometry.fields import Grid, Kind, evaluate_near_surface
 from trilingua.geometry.flexicubes import (
@@ -53,9 +54,7 @@ class FlexibleConfig:
     """Of `geometry.flexicubes.sign_loss` of logits."""
 
     def __post_init__(self) -> None:
-        for name, least in (("resolution", 4), ("hidden_dim", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {least}")
+        require_at_least(self, resolution=4, hidden_dim=1)
         if not self.cut_off > 0:
             raise ConfigError(f"cut_off: {self.cut_off}; expected a distance above 0")
 

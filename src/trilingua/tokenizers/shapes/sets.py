@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
+from trilingua.core.config import require_at_least
 from trilingua.core.errors import ConfigError
 from trilingua.geometry.fields import Field
 from trilingua.geometry.meshes import SurfacePoints
@@ -87,12 +88,9 @@ class SetConfig:
     """Occupancy falls linearly from 1 this far inside to 0 this far outside. VAT: 1/128."""
 
     def __post_init__(self) -> None:
-        least = {"num_points": 1, "num_queries": 1, "num_latents": 1, "dim": 1, "encoder_layers": 1}
-        least |= {"decoder_layers": 1, "num_frequencies": 0, "plane_side": 1, "patch_size": 1, "plane_channels": 1}
-        least |= {"num_mips": 1, "reader_dim": 1, "kl_weight": 0, "codebook_weight": 0}
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {value}")
+        require_at_least(self, num_points=1, num_queries=1, num_latents=1, dim=1, encoder_layers=1, decoder_layers=1)
+        require_at_least(self, num_frequencies=0, plane_side=1, patch_size=1, plane_channels=1, num_mips=1)
+        require_at_least(self, reader_dim=1, kl_weight=0, codebook_weight=0)
         if self.dim % HEAD_DIM:
             raise ConfigError(f"dim: {self.dim}; expected a multiple of {HEAD_DIM}, the width of a head")
         if not self.surface_width > 0:

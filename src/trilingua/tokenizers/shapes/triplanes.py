@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
+from trilingua.core.config import require_at_least
 from trilingua.core.errors import ConfigError
 from trilingua.geometry.fields import Field
 from trilingua.geometry.mesh_pictures import BACKGROUND
@@ -93,13 +94,10 @@ class TriplaneConfig:
     """The last stage: the decoder learns by its mesh, all else is as the run that it starts from left it."""
 
     def __post_init__(self) -> None:
-        least = {"num_views": 1, "view_size": 8, "patch_size": 1, "dim": 1, "view_layers": 0, "plane_layers": 1}
-        least |= {"decoder_layers": 1, "num_frequencies": 0, "plane_patch_size": 1, "plane_channels": 1, "num_mips": 1}
-        least |= {"side": 1, "reader_dim": 1, "num_even": 2, "num_important": 0, "color_weight": 0, "mask_weight": 0}
-        least |= {"depth_weight": 0, "occupancy_weight": 0, "codebook_weight": 0}
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {value}")
+        require_at_least(self, num_views=1, view_size=8, patch_size=1, dim=1, view_layers=0, num_frequencies=0, side=1)
+        require_at_least(self, plane_layers=1, decoder_layers=1, plane_patch_size=1, plane_channels=1, num_mips=1)
+        require_at_least(self, reader_dim=1, num_even=2, num_important=0, color_weight=0, mask_weight=0)
+        require_at_least(self, depth_weight=0, occupancy_weight=0, codebook_weight=0)
         if self.dim % HEAD_DIM:
             raise ConfigError(f"dim: {self.dim}; expected a multiple of {HEAD_DIM}, the width of a head")
         if self.view_size % self.patch_size:

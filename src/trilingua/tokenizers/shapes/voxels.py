@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
+from trilingua.core.config import require_at_least
 from trilingua.core.errors import ConfigError
 from trilingua.geometry.fields import Field
 from trilingua.geometry.voxel_rendering import VolumePicture, parallel_rays, render_volume
@@ -93,18 +94,9 @@ class VoxelConfig:
     """Of the quantizer's loss."""
 
     def __post_init__(self) -> None:
-        least = {"patch_size": 1, "num_blocks": 0, "attention_layers": 0, "num_codes": 1, "code_dim": 1}
-        least |= {
-            "num_pictured": 1,
-            "picture_size": 1,
-            "num_samples": 1,
-            "kept_weight": 0,
-            "feature_weight": 0,
-            "render_weight": 0,
-        }
-        for name, value in (least | {"codebook_weight": 0}).items():
-            if getattr(self, name) < value:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected at least {value}")
+        require_at_least(self, patch_size=1, num_blocks=0, attention_layers=0, num_codes=1, code_dim=1)
+        require_at_least(self, num_pictured=1, picture_size=1, num_samples=1)
+        require_at_least(self, kept_weight=0, feature_weight=0, render_weight=0, codebook_weight=0)
         if not self.widths or min(self.widths) < 1:
             raise ConfigError(f"widths: {list(self.widths)}; expected channels of at least one grid")
         if self.resolution < 1 or self.resolution % self.code_cell:
