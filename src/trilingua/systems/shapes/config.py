@@ -250,14 +250,18 @@ def shape_triplane_tiny() -> ShapeConfig:
 
 @preset("shape-triplane-start")
 def shape_triplane_start() -> ShapeConfig:
-    """Two cores, an hour and a half: the first stage of `shape-triplane`, whose latents are not quantized."""
-    return dataclasses.replace(shape_triplane(), tokenizer=TriplaneConfig(scales=()), trainer=_few_hours(8000))
+    """Two cores, a quarter of an hour: the first stage of `shape-triplane`, whose latents are not quantized."""
+    return dataclasses.replace(
+        shape_triplane(),
+        tokenizer=TriplaneConfig(scales=()),
+        trainer=dataclasses.replace(_few_hours(900, learning_rate=2e-3), decay_ratio=0.0),
+    )
 
 
 @preset("shape-triplane")
 def shape_triplane() -> ShapeConfig:
-    """Two cores, an hour: SAR3D's tokenizer, 390 ids of 4,096 at six scales (585 bytes), after its first stage."""
-    return ShapeConfig(tokenizer=TriplaneConfig(), num_rays=96, trainer=_few_hours(6000))
+    """Two cores, a quarter of an hour: SAR3D's tokenizer, 390 ids of 4,096 at six scales, after its first stage."""
+    return ShapeConfig(tokenizer=TriplaneConfig(), num_rays=96, trainer=_few_hours(700, learning_rate=2e-3))
 
 
 @preset("shape-triplane-mesh")
@@ -306,8 +310,8 @@ def shape_voxels_tiny() -> ShapeConfig:
 
 @preset("shape-voxels")
 def shape_voxels() -> ShapeConfig:
-    """Two cores, two hours: Kyvo's voxel tokenizer on surface voxels, 512 ids of 8,192 (832 bytes)."""
-    return ShapeConfig(tokenizer=VoxelConfig(), held_out=16, trainer=_few_hours(6000))
+    """Two cores, half an hour: Kyvo's voxel tokenizer on surface voxels, 512 ids of 8,192 (832 bytes)."""
+    return ShapeConfig(tokenizer=VoxelConfig(), held_out=16, trainer=_few_hours(1200, learning_rate=2e-3))
 
 
 @preset("shape-voxels-paper")
