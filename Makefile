@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 SCENES ?= 12000
 
-.PHONY: demo test check format lint types floors bench look shape-bytes peers train-default
+.PHONY: demo test check format lint types floors bench look shape-bytes shape-claims peers train-default
 
 demo: .venv/.installed
 	$(BIN)/trilingua demo --out out/demo
@@ -43,6 +43,13 @@ look: .venv/.installed-dev
 shape-bytes: .venv/.installed-dev
 	$(BIN)/trilingua data shapes --out out/shapes --num-objects 50 --seed 1 --split val
 	$(BIN)/python benchmarks/shape_bytes.py out/shapes --out docs/images/shape_bytes.svg
+
+# Published claims about shape tokenizers, three seeds of each variant: four hours on one core. Finished runs are kept.
+shape-claims: export OMP_NUM_THREADS := 1
+shape-claims: .venv/.installed-dev
+	$(BIN)/trilingua data shapes --out out/claims/data --num-objects 1800 --seed 1 --split train \
+		--num-random-views 0 --view-size 8
+	$(BIN)/python benchmarks/shape_claims.py out/claims/data --out out/claims/runs
 
 # The tests against peers that no package brings: CLEVR's question engine, the published Jaccard script, SmolLM2.
 peers: export CLEVR_DATASET_GEN := $(CURDIR)/out/peers/facebookresearch/clevr-dataset-gen
