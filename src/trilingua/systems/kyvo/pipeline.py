@@ -47,7 +47,7 @@ _RIGHT_WITHIN = 0.25
 """Metres within which an object's score counts a place as right, the widest threshold of the Jaccard index."""
 
 _BATCH = 16
-"""Prompts that are decoded at once; more only wait for the longest."""
+"""Pictures that are seen or painted, and prompts that are decoded, at once; more prompts only wait for the longest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,8 +288,11 @@ class Kyvo:
         """Return what is seen in each picture; one that is given several times is looked at once."""
         names = [str(picture) if isinstance(picture, str | Path) else id(picture) for picture in pictures]
         known = dict(zip(names, pictures, strict=True))
-        seen = self.images.see_pictures([_read(picture) for picture in known.values()])
-        found = map(SeenPicture, seen.codes.tolist(), seen.vectors)
+        distinct = list(known.values())
+        found: list[SeenPicture] = []
+        for start in range(0, len(distinct), _BATCH):  # thousands of pictures at once would not fit into memory
+            seen = self.images.see_pictures([_read(picture) for picture in distinct[start : start + _BATCH]])
+            found += map(SeenPicture, seen.codes.tolist(), seen.vectors)
         by_name = dict(zip(known, found, strict=True))
         return [by_name[name] for name in names]
 
@@ -297,7 +300,11 @@ class Kyvo:
         """Return the picture of each list of codes; a gray one where there are none."""
         blank = [0] * self.images.config.tokens_per_image
         tensor = torch.tensor([item if item and len(item) == len(blank) else blank for item in codes])
-        return [pixels_to_image(picture) for picture in self.images.detokenize(tensor.to(self.device))]
+        return [
+            pixels_to_image(picture)
+            for batch in tensor.to(self.device).split(_BATCH)
+            for picture in self.images.detokenize(batch)
+        ]
 
     def decode_task(
         self,
