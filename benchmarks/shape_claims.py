@@ -69,7 +69,7 @@ VOXELS = ShapeConfig(
     tokenizer=VoxelConfig(num_codes=1024, code_dim=16),
     batch_size=4,
     held_out=64,
-    trainer=dataclasses.replace(_TRAINER, max_steps=200, learning_rate=2e-3, warmup_steps=20, eval_every_steps=200),
+    trainer=dataclasses.replace(_TRAINER, max_steps=150, learning_rate=2e-3, warmup_steps=20, eval_every_steps=150),
 )
 """512 ids of voxels of 64 x 64 x 64 cells, in few steps, since each costs four times as much."""
 

@@ -254,14 +254,14 @@ def shape_triplane_start() -> ShapeConfig:
     return dataclasses.replace(
         shape_triplane(),
         tokenizer=TriplaneConfig(scales=()),
-        trainer=dataclasses.replace(_few_hours(900, learning_rate=2e-3), decay_ratio=0.0),
+        trainer=dataclasses.replace(_few_hours(700, learning_rate=2e-3), decay_ratio=0.0),
     )
 
 
 @preset("shape-triplane")
 def shape_triplane() -> ShapeConfig:
     """Two cores, a quarter of an hour: SAR3D's tokenizer, 390 ids of 4,096 at six scales, after its first stage."""
-    return ShapeConfig(tokenizer=TriplaneConfig(), num_rays=96, trainer=_few_hours(700, learning_rate=2e-3))
+    return ShapeConfig(tokenizer=TriplaneConfig(), num_rays=96, trainer=_few_hours(500, learning_rate=2e-3))
 
 
 @preset("shape-triplane-mesh")
@@ -311,7 +311,7 @@ def shape_voxels_tiny() -> ShapeConfig:
 @preset("shape-voxels")
 def shape_voxels() -> ShapeConfig:
     """Two cores, half an hour: Kyvo's voxel tokenizer on surface voxels, 512 ids of 8,192 (832 bytes)."""
-    return ShapeConfig(tokenizer=VoxelConfig(), held_out=16, trainer=_few_hours(1200, learning_rate=2e-3))
+    return ShapeConfig(tokenizer=VoxelConfig(), held_out=16, trainer=_few_hours(1000, learning_rate=2e-3))
 
 
 @preset("shape-voxels-paper")
