@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from trilingua.core.errors import ConfigError
-from trilingua.nn.embeddings import UnifiedEmbedding, UnifiedHead, sinusoid_table
+from trilingua.nn.embeddings import PlacedVectors, UnifiedEmbedding, UnifiedHead, sinusoid_table
 
 
 def make(number_encoding: str = "learned+sinusoid") -> UnifiedEmbedding:
@@ -102,3 +102,21 @@ def test_learned_numbers_have_rows_alone() -> None:
 def test_errors_name_the_value() -> None:
     with pytest.raises(ConfigError, match=r"codebook: shape \(3, 8\); the decoder was built for \(40, 8\)"):
         make().set_codebook(torch.zeros(3, 8))
+
+
+@torch.no_grad()
+def test_what_is_seen_begins_as_its_codes_are_read() -> None:
+    torch.manual_seed(3)
+    embedding = UnifiedEmbedding(
+        num_text=3, num_markers=1, num_numbers=2, num_image_codes=20, image_code_dim=4, dim=64, seen_dim=12
+    )
+    embedding.set_codebook(torch.randn(20, 4))
+    codes = torch.randint(0, 20, (500,))
+    vectors = embedding.codebook[codes] @ torch.randn(4, 12) + 0.05 * torch.randn(500, 12)
+    embedding.align_seen(vectors, codes, ridge=0.0)
+    wanted = embedding.table()[6 + codes]
+    matrix = torch.linalg.lstsq(vectors, wanted).solution
+    torch.testing.assert_close(embedding.seen_projector, matrix.T, rtol=1e-3, atol=1e-5)
+    read = embedding(torch.zeros(1, 500, dtype=torch.long), vectors=PlacedVectors(torch.arange(500), vectors))[0]
+    torch.testing.assert_close(read, vectors @ matrix, rtol=1e-3, atol=1e-5)
+    assert (read - wanted).square().mean() < 0.05 * wanted.square().mean()

@@ -92,6 +92,22 @@ def test_a_picture_is_squashed_and_bytes_come_back():
     assert (squashed[:, :, 19:] == 255).all()
 
 
+@torch.no_grad()
+def test_what_is_seen_are_latents_or_what_the_painter_makes_of_them(images):
+    images.eval()
+    pictures = torch.rand(2, 3, 24, 24)
+    latents, codes = images.see(pictures)
+    assert torch.equal(latents, images.encode(pictures))
+    config = dataclasses.replace(images.config, seen="features")
+    other = ImageTokenizer(config).eval()
+    other.load_state_dict(images.state_dict())
+    features, again = other.see(pictures)
+    assert torch.equal(again, codes)
+    assert torch.equal(features, images.decode(latents)[1])
+    assert (images.config.seen_dim, config.seen_dim) == (latents.shape[-1], features.shape[-1]) == (6, 64)
+    assert images.digest != other.digest
+
+
 def test_pixels_out_of_range_are_clipped():
     pixels = torch.tensor([-0.5, 0.5, 1.5])[:, None, None].expand(3, 1, 1)
     assert np.asarray(pixels_to_image(pixels)).tolist() == [[[0, 128, 255]]]

@@ -97,8 +97,8 @@ class FactCollector:
         """
         return _cells(self._given, self._sequences.code_positions, like)
 
-    def vectors(self, like: SceneRecord) -> Float[Tensor, "picture cell code_dim"]:
-        """Return what the given pictures' codes were rounded from; `like` as in `given`."""
+    def vectors(self, like: SceneRecord) -> Float[Tensor, "picture cell seen_dim"]:
+        """Return what is seen in the given pictures; `like` as in `given`."""
         found = np.stack([record.vectors for record in (like, *(record for _, record in self._given))])[1:]
         return torch.from_numpy(found.astype(np.float32))
 

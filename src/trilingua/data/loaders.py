@@ -76,7 +76,7 @@ class KyvoBatch(NamedTuple):
     """Of the pictures that sequences begin with; a cell's token is its code."""
     by_vectors: Bool[Tensor, " picture"]
     """Whether the given picture's tokens are read as `vectors` instead of codes."""
-    vectors: Float[Tensor, "picture cell code_dim"]
+    vectors: Float[Tensor, "picture cell seen_dim"]
     """Of the given pictures, as in `SeenImages`."""
     drawn: Facts
     """Of the pictures that are drawn of a scene; a cell's token is the one that its code is predicted to follow."""

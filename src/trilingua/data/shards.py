@@ -55,8 +55,8 @@ class SceneRecord:
 
     image: UInt16[np.ndarray, " code"]
     """Codes in raster order."""
-    vectors: Float16[np.ndarray, "code code_dim"]
-    """What was rounded to these codes: unit vectors, as in `SeenImages`."""
+    vectors: Float16[np.ndarray, "code seen_dim"]
+    """What is given of the picture, as in `SeenImages`."""
     scene: Ids
     """The segment's ids, borders included, as are those of questions and edits."""
     cell_classes: Int8[np.ndarray, "cell category"]

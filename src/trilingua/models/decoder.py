@@ -36,6 +36,8 @@ class DecoderConfig:
     """Codes of the image tokenizer. Kyvo: 1,024."""
     image_code_dim: int = 0
     """Width of a frozen code vector. Kyvo: 256."""
+    seen_dim: int = 0
+    """Width of the vectors that given pictures are read as; 0: they are code vectors before rounding."""
     dim: int = 256
     """Width of the residual stream."""
     num_layers: int = 6
@@ -64,7 +66,7 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         require_at_least(self, num_text=1, dim=1, num_layers=1, num_heads=1, num_kv_heads=1, head_dim=1, hidden_dim=1)
-        require_at_least(self, num_markers=0, num_numbers=0, num_image_codes=0, image_code_dim=0)
+        require_at_least(self, num_markers=0, num_numbers=0, num_image_codes=0, image_code_dim=0, seen_dim=0)
         encodings = get_args(NumberEncoding)
         if self.number_encoding not in encodings:
             raise ConfigError(f"number_encoding: {self.number_encoding!r}; expected one of {', '.join(encodings)}")
@@ -126,6 +128,7 @@ class Decoder(nn.Module):
             num_image_codes=config.num_image_codes,
             image_code_dim=config.image_code_dim,
             dim=config.dim,
+            seen_dim=config.seen_dim,
             number_encoding=config.number_encoding,
             std=config.embedding_std,
         )
@@ -175,7 +178,7 @@ class Decoder(nn.Module):
             cache: keys and values of what was read before; the chunk is written behind each row's
                 length, and counts once the caller calls `cache.advance`.
             table: `embedding.table()` of these weights, for callers that fold once and read often.
-            vectors: code vectors that are read in place of some ids.
+            vectors: of the image tokenizer, read in place of some ids.
             ends: the one place in each row whose state is wanted, which spares the last layer most of its work;
                 None for all.
         """
@@ -218,7 +221,7 @@ class Decoder(nn.Module):
             mask: who sees whom.
             cache: keys and values of what was read before.
             table: an earlier `embedding.table()`.
-            vectors: code vectors that are read in place of some ids.
+            vectors: of the image tokenizer, read in place of some ids.
             output_at: where logits are wanted: indices into the flattened batch x seq, or a boolean mask.
         """
         states = self.hidden(ids, positions=positions, mask=mask, cache=cache, table=table, vectors=vectors)

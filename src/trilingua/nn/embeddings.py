@@ -22,7 +22,7 @@ class PlacedVectors(NamedTuple):
 
     places: Int[Tensor, " place"]
     """Indices into the flattened batch x seq."""
-    vectors: Float[Tensor, "place code_dim"]
+    vectors: Float[Tensor, "place seen_dim"]
 
 
 def sinusoid_table(count: int, dim: int) -> Float[Tensor, "count dim"]:
@@ -56,6 +56,7 @@ class UnifiedEmbedding(nn.Module):
         num_image_codes: int,
         image_code_dim: int,
         dim: int,
+        seen_dim: int = 0,
         number_encoding: NumberEncoding = "learned+sinusoid",
         std: float = 0.02,
     ) -> None:
@@ -74,6 +75,9 @@ class UnifiedEmbedding(nn.Module):
         self.register_buffer("codebook", torch.zeros(num_image_codes, image_code_dim))
         self.codebook: Tensor
         self.projector = nn.Parameter(torch.randn(dim, image_code_dim) * (std / math.sqrt(max(image_code_dim, 1))))
+        self.seen_projector = (
+            nn.Parameter(torch.randn(dim, seen_dim) * (std / math.sqrt(seen_dim))) if seen_dim else None
+        )
 
     @torch.no_grad()
     def set_codebook(self, codebook: Float[Tensor, "code code_dim"], *, scale: bool = True) -> None:
@@ -96,6 +100,25 @@ class UnifiedEmbedding(nn.Module):
             size = functional.linear(self.codebook, self.projector).square().mean().sqrt()
             if size > 0:
                 self.projector.mul_(self.std / size)
+
+    @torch.no_grad()
+    def align_seen(
+        self, vectors: Float[Tensor, "cell seen_dim"], codes: Int[Tensor, " cell"], *, ridge: float = 1e-3
+    ) -> None:
+        """Let vectors of pictures be read, as nearly as a matrix can, as the codes of the same cells are read.
+
+        So that a decoder that knows codes need not learn to see anew.
+
+        Args:
+            vectors: of cells of many pictures.
+            codes: of the same cells, from 0.
+            ridge: added to the mean squares of the vectors' numbers.
+        """
+        assert self.seen_projector is not None, "vectors have a projector of their own"
+        wanted = functional.linear(self.codebook[codes], self.projector).double()
+        known = vectors.double()
+        squares = known.T @ known + ridge * len(known) * torch.eye(known.shape[1], dtype=known.dtype)
+        self.seen_projector.copy_(torch.linalg.solve(squares, known.T @ wanted).T)
 
     def table(self) -> Float[Tensor, "vocab dim"]:
         """Return the embedding of every id, in id order."""
@@ -121,13 +144,14 @@ class UnifiedEmbedding(nn.Module):
         Args:
             ids: what is read.
             table: an earlier `table()`, for callers that fold once and read often.
-            vectors: code vectors that are read in place of some ids, whatever these are.
+            vectors: of the image tokenizer, read in place of some ids, whatever these are.
         """
         rows = functional.embedding(ids, self.table() if table is None else table)
         if vectors is None:
             return rows
         with torch.autocast(rows.device.type, enabled=False):
-            read = functional.linear(vectors.vectors.to(self.projector.dtype), self.projector)
+            projector = self.projector if self.seen_projector is None else self.seen_projector
+            read = functional.linear(vectors.vectors.to(projector.dtype), projector)
         return rows.flatten(0, 1).index_copy(0, vectors.places, read.to(rows.dtype)).view_as(rows)
 
 

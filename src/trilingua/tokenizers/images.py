@@ -11,7 +11,7 @@ Differs: the published tokenizer is a convolutional VQGAN fine-tuned from ImageN
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,9 +22,14 @@ from torch import Tensor, nn
 
 from trilingua.core.config import require_at_least
 from trilingua.core.errors import ConfigError
+from trilingua.core.io import digest_json
 from trilingua.nn.digests import digest_weights
 from trilingua.nn.patches import HEAD_DIM, PatchTransformer, images_to_patches
 from trilingua.quantize.vq import Quantized, VectorQuantizer
+
+Seen = Literal["latents", "features"]
+"""What a language model is given of a picture's cells: the latents that are rounded to codes, or what the painting
+network makes of them, which has put together what lies apart in the latents."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +52,8 @@ class ImageTokenizerConfig:
     """Transformer layers from pixels to codes."""
     decoder_layers: int = 3
     """Transformer layers from codes to pixels."""
+    seen: Seen = "latents"
+    """What `see` gives. Kyvo: neither, its language model reads codes."""
 
     def __post_init__(self) -> None:
         require_at_least(self, image_size=1, patch_size=1, patch_overlap=0, num_codes=1, code_dim=1, dim=1)
@@ -62,6 +69,11 @@ class ImageTokenizerConfig:
     def grid_size(self) -> int:
         """Cells along one side of the picture."""
         return self.image_size // self.patch_size
+
+    @property
+    def seen_dim(self) -> int:
+        """Width of what `see` gives of a cell."""
+        return self.code_dim if self.seen == "latents" else self.dim
 
     @property
     def tokens_per_image(self) -> int:
@@ -82,12 +94,12 @@ class Reconstruction(NamedTuple):
 
 
 class SeenImages(NamedTuple):
-    """What the encoder sees in a batch of pictures, before and after rounding."""
+    """What is seen in a batch of pictures."""
 
-    vectors: Float[Tensor, "batch code code_dim"]
-    """Each cell's unit vector."""
+    vectors: Float[Tensor, "batch code seen_dim"]
+    """Of each cell what a language model is given, as `ImageTokenizerConfig.seen` says."""
     codes: Int[Tensor, "batch code"]
-    """The code nearest to it, in raster order, each in [0, num_codes)."""
+    """The code nearest to each cell's latent, in raster order, each in [0, num_codes)."""
 
 
 class ImageTokenizer(nn.Module):
@@ -138,8 +150,9 @@ class ImageTokenizer(nn.Module):
     @torch.inference_mode()
     def see(self, images: Float[Tensor, "batch 3 height width"]) -> SeenImages:
         """Return the vectors and the codes of pictures; the module is in evaluation mode."""
-        vectors = self.encode(images)
-        return SeenImages(vectors, self.quantizer.codes(vectors))
+        latents = self.encode(images)
+        vectors = latents if self.config.seen == "latents" else self.decoder(latents)
+        return SeenImages(vectors, self.quantizer.codes(latents))
 
     def see_pictures(self, pictures: Sequence[Image.Image], *, batch_size: int = 16) -> SeenImages:
         """Return what is seen in RGB pictures of any size, which are squashed and read in batches; on the CPU."""
@@ -167,8 +180,8 @@ class ImageTokenizer(nn.Module):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all weights: two image tokenizers that share it give the same codes the same meaning."""
-        return digest_weights(self)
+        """Of all weights and of what is seen: image tokenizers that share it give the same codes and vectors."""
+        return digest_json({"weights": digest_weights(self), "seen": self.config.seen})
 
 
 def image_to_pixels(image: Image.Image, size: int) -> UInt8[np.ndarray, "3 height width"]:

@@ -10,12 +10,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from trilingua.core.config import replace_dotted
 from trilingua.core.errors import CheckpointError, ConfigError, VocabularyError
+from trilingua.core.io import read_json, write_json
 from trilingua.core.presets import get_preset
+from trilingua.data.clevr.files import ClevrFolder
+from trilingua.data.tokenize_folder import tokenize_folder
 from trilingua.models.decoder import Decoder
 from trilingua.models.llama_weights import read_llama_config
 from trilingua.models.smollm2 import smollm2_folder
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers, schema_named
+from trilingua.systems.kyvo.config import kyvo_tiny
+from trilingua.systems.kyvo.pipeline import Kyvo
+from trilingua.systems.kyvo.train import tools_of, train_decoder
 
 
 @pytest.fixture
@@ -102,3 +109,34 @@ def test_the_smollm2_preset_has_the_backbones_sizes() -> None:
         max_positions=config.max_positions,
     )
     assert config == same
+
+
+def test_a_run_that_reads_latents_goes_on_reading_features(
+    tiny_run, tiny_tokenizers_run, clevr_folder, tmp_path, monkeypatch
+):
+    """Pictures are given in another way; all other weights are the run's, and the new ones read nearly as codes do."""
+    run = shutil.copytree(tiny_tokenizers_run, tmp_path / "tokenizers", ignore=shutil.ignore_patterns("state", "eval*"))
+    saved = read_json(run / "config.json")
+    saved["tokenizers"]["images"]["seen"] = "features"
+    write_json(run / "config.json", saved)
+    tokenizers = load_tokenizers(run)
+    folder = ClevrFolder(clevr_folder)
+    tokenize_folder(folder, tmp_path / "shards", make_tools=lambda: tools_of(tokenizers))
+    changes = {"recipe": "full", "backbone": str(tiny_run), "tokenizers": str(run), "data": str(tmp_path / "shards")}
+    changes |= {"trainer.max_steps": 1, "trainer.learning_rate": 0.0, "loader.code_share": 0.0}
+    train_decoder(replace_dotted(kyvo_tiny(), changes), tmp_path / "run")
+    begun = load_decoder(tiny_run, load_tokenizers(tiny_run))[1]
+    _, decoder = load_decoder(tmp_path / "run", load_tokenizers(tmp_path / "run"))
+    new = decoder.state_dict()
+    for name, value in begun.state_dict().items():
+        assert torch.equal(new.pop(name), value), name
+    assert list(new) == ["embedding.seen_projector"]
+    seen = tokenizers.images.see_pictures([folder.image(scene.image_filename) for scene in folder.scenes()])
+    wanted = decoder.embedding.table()[-tokenizers.images.config.num_codes :][seen.codes]
+    found = seen.vectors @ decoder.embedding.seen_projector.T
+    assert (found - wanted).square().mean() < 0.5 * wanted.square().mean()
+    model = Kyvo.load(tmp_path / "run")
+    assert not model.read_codes
+    assert model.recognize(folder.image(folder.scene(0).image_filename)).objects is not None
+    with pytest.raises(VocabularyError):
+        train_decoder(replace_dotted(kyvo_tiny(), changes | {"tokenizers": str(tiny_tokenizers_run)}), tmp_path / "no")

@@ -113,7 +113,7 @@ def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
         decoder.init_from_text_embedding()
     else:
         decoder = _load_backbone(config, tokenizers)
-        wanted = with_spans(config.decoder, _span_sizes(tokenizers), tokenizers.images.config.code_dim)
+        wanted = with_spans(config.decoder, _span_sizes(tokenizers), tokenizers.images.config)
         same = dataclasses.replace(
             decoder.config, embedding_std=wanted.embedding_std, max_positions=wanted.max_positions
         )
@@ -139,7 +139,7 @@ def _load_backbone(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
             f'backbone: recipe {config.recipe!r} starts from one; name "smollm2", a Llama directory or a run'
         )
     if _is_run(config.backbone):
-        return load_decoder(config.backbone, tokenizers)[1]
+        return _load_run(config.backbone, tokenizers)
     sizes = _span_sizes(tokenizers)
     return load_llama(
         backbone_folder(config.backbone),
@@ -149,6 +149,20 @@ def _load_backbone(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
         image_code_dim=tokenizers.images.config.code_dim,
         number_encoding=config.decoder.number_encoding,
     )
+
+
+def _load_run(run: str, tokenizers: Tokenizers) -> Decoder:
+    """Return a run's decoder, which may have been given pictures in another way than these tokenizers give them."""
+    own = load_tokenizers(run)
+    tokenizers.vocabulary.require(own.vocabulary.digest, run)
+    decoder = load_decoder(run, own)[1]
+    images = tokenizers.images.config
+    if own.images.config.seen == images.seen:
+        return decoder
+    other = Decoder(with_spans(decoder.config, _span_sizes(tokenizers), images))
+    known = {name: value for name, value in decoder.state_dict().items() if name in other.state_dict()}
+    other.load_state_dict(other.state_dict() | known)
+    return other
 
 
 def _adapt(decoder: Decoder, config: KyvoConfig) -> None:
@@ -211,7 +225,7 @@ def _span_sizes(tokenizers: Tokenizers) -> dict[str, int]:
 
 def empty_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
     """Return a decoder as the recipe trains it, adapters included, whose weights are drawn and not yet read."""
-    decoder = Decoder(with_spans(config.decoder, _span_sizes(tokenizers), tokenizers.images.config.code_dim))
+    decoder = Decoder(with_spans(config.decoder, _span_sizes(tokenizers), tokenizers.images.config))
     if config.recipe == "lora":
         _adapt(decoder, config)
     return decoder

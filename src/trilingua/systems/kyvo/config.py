@@ -262,13 +262,13 @@ def kyvo_paper() -> KyvoConfig:
     )
 
 
-def with_spans(decoder: DecoderConfig, spans: dict[str, int], code_dim: int) -> DecoderConfig:
-    """Return the decoder's configuration with the counts of a vocabulary's spans.
+def with_spans(decoder: DecoderConfig, spans: dict[str, int], images: ImageTokenizerConfig) -> DecoderConfig:
+    """Return the decoder's configuration with the counts of a vocabulary's spans, and the widths of its pictures.
 
     Args:
         decoder: sizes; its own counts are passed over.
         spans: number of ids of each span, by name.
-        code_dim: width of the image tokenizer's code vectors.
+        images: of the image tokenizer.
     """
     return dataclasses.replace(
         decoder,
@@ -276,5 +276,6 @@ def with_spans(decoder: DecoderConfig, spans: dict[str, int], code_dim: int) -> 
         num_markers=spans["markers"],
         num_numbers=spans["numbers"],
         num_image_codes=spans["image"],
-        image_code_dim=code_dim,
+        image_code_dim=images.code_dim,
+        seen_dim=0 if images.seen == "latents" else images.seen_dim,
     )

@@ -68,7 +68,7 @@ def describe_run(run: Path) -> list[str]:
     return [
         *lines,
         _describe_decoder(model.decoder),
-        f"pictures    are read as {'codes' if model.read_codes else 'the vectors that were rounded to their codes'}",
+        f"pictures    are read as {'codes' if model.read_codes else model.images.config.seen}",
         f"speed       {seconds:.3f} s to recognize a blank picture, {batch:.3f} s each in a batch of 8",
         f"memory      {_megabytes(peak)} at most so far",
     ]

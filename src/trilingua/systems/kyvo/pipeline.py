@@ -71,8 +71,8 @@ class SeenPicture(NamedTuple):
 
     codes: list[int]
     """In raster order."""
-    vectors: Float[Tensor, "code code_dim"]
-    """What was rounded to these codes, as in `SeenImages`."""
+    vectors: Float[Tensor, "code seen_dim"]
+    """As in `SeenImages`."""
 
 
 class Kyvo:
@@ -82,7 +82,7 @@ class Kyvo:
         tokenizers: of the run.
         decoder: of the run; it is arranged for decoding.
         device: where to compute.
-        read_codes: read given pictures as their codes, and not as the vectors that were rounded to these. A
+        read_codes: read given pictures as their codes, and not as the vectors that the image tokenizer sees. A
             decoder that was trained on both sees better by vectors; an exported one knows codes alone.
         average_numbers: write a number as the mean of the likely ones, and not as the likeliest, which greedy
             decoding elsewhere takes.

@@ -32,6 +32,9 @@ from trilingua.systems.kyvo.task import KyvoTask
 from trilingua.tokenizers.images import image_to_pixels
 from trilingua.training.trainer import Trainer, TrainingResult
 
+_ALIGNED_ON = 200
+"""Most pictures by which what is seen is aligned with codes, before training."""
+
 
 def index_maps() -> Callable[[Scene], Int16[np.ndarray, "height width"]]:
     """Return a function from a scene that records its view to the object that each pixel shows."""
@@ -114,6 +117,12 @@ def train_decoder(config: KyvoConfig, run: Path, *, resume: bool = False) -> Tra
     shards = Shards(folder, tokenizers.vocabulary, image_tokenizer=tokenizers.images.digest)
     torch.manual_seed(config.trainer.seed)
     decoder = build_decoder(config, tokenizers)
+    if decoder.embedding.seen_projector is not None:
+        some = [shards[index] for index in range(0, len(shards), -(-len(shards) // _ALIGNED_ON))]
+        decoder.embedding.align_seen(
+            torch.from_numpy(np.concatenate([record.vectors for record in some]).astype(np.float32)),
+            torch.from_numpy(np.concatenate([record.image for record in some]).astype(np.int64)),
+        )
     builder = SequenceBuilder(config.loader, tokenizers.sequences)
     stream = PackedStream(shards, builder, seed=config.trainer.seed, num_scenes=len(shards) - config.held_out)
     judge = None
