@@ -64,15 +64,20 @@ def test_near_tokens_begin_alike():
 def test_heads_fade_at_rates_of_their_own_and_far_ones_are_not_seen():
     torch.manual_seed(0)
     fade = DistanceFade(2)
-    squared = torch.rand(3, 4, 5)
-    torch.testing.assert_close(fade(squared), torch.stack([-SLOWEST * squared, -FASTEST * squared], dim=1))
+    places, others = torch.rand(3, 4, 3) * 2 - 1, torch.rand(3, 5, 3) * 2 - 1
+    squared = torch.cdist(places, others).square()
+    torch.testing.assert_close(fade(places, others), torch.stack([-SLOWEST * squared, -FASTEST * squared], dim=1))
+    axes = torch.tensor([1.0, 0, 1]).expand(4, 3)
+    torch.testing.assert_close(
+        fade(places, others, axes)[:, 0], -SLOWEST * torch.cdist(places[..., ::2], others[..., ::2]).square()
+    )
     block, reader = PatchBlock(128, 2, 256), CrossBlock(128)
     torch.nn.init.normal_(block.out.weight, std=0.1)
-    x, far = torch.randn(1, 5, 128), torch.zeros(5, 5)
-    far[:4, 4] = 1e6
+    x, near = torch.randn(1, 5, 128), torch.zeros(5, 3)
+    near[4] = 1e3
     changed = x.clone()
-    changed[:, 4] += 1
-    bias = fade(far)
+    changed[:, 4] = torch.randn(128)
+    bias = fade(near, near)
     torch.testing.assert_close(block(changed, bias)[:, :4], block(x, bias)[:, :4])
     torch.testing.assert_close(reader(x[:, :4], changed, bias[:, :4]), reader(x[:, :4], x, bias[:, :4]))
     assert not torch.allclose(block(changed)[:, :4], block(x)[:, :4])
