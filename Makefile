@@ -44,7 +44,7 @@ shape-bytes: .venv/.installed-dev
 	$(BIN)/trilingua data shapes --out out/shapes --num-objects 50 --seed 1 --split val
 	$(BIN)/python benchmarks/shape_bytes.py out/shapes --out docs/images/shape_bytes.svg
 
-# Published claims about shape tokenizers, three seeds of each variant: four hours on one core. Finished runs are kept.
+# Published claims about shape tokenizers, three seeds of each variant: three hours on one core. Finished runs are kept.
 shape-claims: export OMP_NUM_THREADS := 1
 shape-claims: .venv/.installed-dev
 	$(BIN)/trilingua data shapes --out out/claims/data --num-objects 1800 --seed 1 --split train \

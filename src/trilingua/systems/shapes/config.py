@@ -153,33 +153,32 @@ def shape_set_paper() -> ShapeConfig:
     return ShapeConfig(tokenizer=_PAPER_SET, batch_size=32, num_uniform=20_000, num_near=20_000, trainer=_PAPER_TRAINER)
 
 
-def _without_codes(tokenizer: SetConfig, *, other_counts: tuple[int, ...], code_dim: int) -> SetConfig:
-    """Return the set tokenizer's twin whose latents start as points and are not quantized."""
-    return dataclasses.replace(
-        tokenizer,
-        compression="points",
-        decoding="points",
-        scales=(),
-        other_counts=other_counts,
-        codes=MultiScaleConfig(code_dim=code_dim),
-    )
-
-
 @preset("shape-latents-tiny")
 def shape_latents_tiny() -> ShapeConfig:
     """Seconds on two cores: CG-MLLM's set autoencoder at the size that tests use; any number of latents."""
-    return dataclasses.replace(shape_set_tiny(), tokenizer=_without_codes(_TINY_SET, other_counts=(4, 8), code_dim=8))
+    tokenizer = dataclasses.replace(
+        _TINY_SET,
+        compression="points",
+        decoding="points",
+        scales=(),
+        other_counts=(4, 8),
+        codes=MultiScaleConfig(code_dim=8),
+    )
+    return dataclasses.replace(shape_set_tiny(), tokenizer=tokenizer)
 
 
 @preset("shape-latents")
 def shape_latents() -> ShapeConfig:
-    """Two cores, half an hour: CG-MLLM's set autoencoder, 64 latents of 16 numbers or 16, 32, 128 of them."""
-    tokenizer = _without_codes(_SMALL_SET, other_counts=(16, 32, 128), code_dim=16)
-    return dataclasses.replace(
-        shape_set(),
-        tokenizer=dataclasses.replace(tokenizer, num_latents=64, decoding="triplane"),
-        trainer=_few_hours(1500, learning_rate=2e-3),
+    """One core, half an hour: CG-MLLM's set autoencoder, 64 latents of 16 numbers or 16, 32, 128 of them."""
+    tokenizer = dataclasses.replace(
+        _SMALL_SET,
+        num_latents=64,
+        compression="points",
+        scales=(),
+        other_counts=(16, 32, 128),
+        codes=MultiScaleConfig(code_dim=16),
     )
+    return ShapeConfig(tokenizer=tokenizer, trainer=_few_hours(1500, learning_rate=2e-3))
 
 
 @preset("shape-latents-paper")
@@ -250,7 +249,7 @@ def shape_triplane_tiny() -> ShapeConfig:
 
 @preset("shape-triplane-start")
 def shape_triplane_start() -> ShapeConfig:
-    """Two cores, a quarter of an hour: the first stage of `shape-triplane`, whose latents are not quantized."""
+    """One core, twenty minutes: the first stage of `shape-triplane`, whose latents are not quantized."""
     return dataclasses.replace(
         shape_triplane(),
         tokenizer=TriplaneConfig(scales=()),
@@ -260,7 +259,7 @@ def shape_triplane_start() -> ShapeConfig:
 
 @preset("shape-triplane")
 def shape_triplane() -> ShapeConfig:
-    """Two cores, a quarter of an hour: SAR3D's tokenizer, 390 ids of 4,096 at six scales, after its first stage."""
+    """One core, a quarter of an hour: SAR3D's tokenizer, 390 ids of 4,096 at six scales, after its first stage."""
     return ShapeConfig(tokenizer=TriplaneConfig(), num_rays=96, trainer=_few_hours(500, learning_rate=2e-3))
 
 
@@ -310,7 +309,7 @@ def shape_voxels_tiny() -> ShapeConfig:
 
 @preset("shape-voxels")
 def shape_voxels() -> ShapeConfig:
-    """Two cores, half an hour: Kyvo's voxel tokenizer on surface voxels, 512 ids of 8,192 (832 bytes)."""
+    """One core, forty minutes: Kyvo's voxel tokenizer on surface voxels, 512 ids of 8,192 (832 bytes)."""
     return ShapeConfig(tokenizer=VoxelConfig(), held_out=16, trainer=_few_hours(1000, learning_rate=2e-3))
 
 
