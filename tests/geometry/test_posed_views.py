@@ -12,6 +12,7 @@ from trilingua.geometry.meshes import Mesh
 from trilingua.geometry.posed_views import (
     PosedViews,
     draw_rays,
+    passed_points,
     picture_rays,
     render_fixed_views,
     seen_points,
@@ -54,6 +55,16 @@ def test_channels_lead_back_to_the_surface(box, views):
     assert (channels[~covered][:, 3] == 2).all()
     assert 0.05 < covered.mean() < 0.6
     assert np.abs(MeshQueries(box).distance(points.numpy()[covered])).max() < 1e-4
+
+
+def test_rays_pass_the_origin_where_they_are_nearest_to_it(views):
+    channels = view_channels(views)
+    passed = passed_points(torch.from_numpy(channels)).numpy()
+    for view, camera in enumerate(views.cameras):
+        direction = channels[view, ..., 7:]
+        along = passed[view] - camera.position
+        np.testing.assert_allclose(np.cross(along, direction), 0, atol=1e-4)  # on the ray
+        np.testing.assert_allclose((passed[view] * direction).sum(-1), 0, atol=1e-5)  # and square to it
 
 
 def test_rays_are_those_of_pixels_half_of_which_show_the_object(box, views):

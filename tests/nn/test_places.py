@@ -5,7 +5,7 @@ import torch
 from trilingua.nn.patches import PatchBlock
 from trilingua.nn.places import FASTEST, SLOWEST, DistanceFade, embed_places, spread_places, squared_distances
 from trilingua.nn.sets import CrossBlock
-from trilingua.nn.triplanes import PLANES, plane_places, sample_triplanes
+from trilingua.nn.triplanes import PLANES, PlanePlaces, sample_triplanes
 
 
 def test_places_fill_the_cube_and_neighbours_in_the_row_are_near():
@@ -42,7 +42,8 @@ def test_distances_are_those_of_the_slow_loop():
 
 def test_tokens_of_planes_stand_where_their_samples_are_read():
     side = 4
-    places, axes = plane_places(side)
+    standing = PlanePlaces(side)
+    places, axes = standing.places, standing.axes
     assert axes.sum(dim=1).tolist() == [2.0] * 48
     planes = torch.arange(3 * side * side).view(1, 3, 1, side, side).float()
     found = sample_triplanes(planes, places[None])[0]
@@ -50,6 +51,10 @@ def test_tokens_of_planes_stand_where_their_samples_are_read():
         own = slice(plane * side**2, (plane + 1) * side**2)
         torch.testing.assert_close(found[own, plane], torch.arange(own.start, own.stop).float())
         assert axes[own][:, list(spanned)].all()
+    fade, points = DistanceFade(2), torch.rand(2, 5, 3) * 2 - 1
+    with torch.no_grad():
+        torch.testing.assert_close(standing.among(fade), fade(places, places, axes, axes))
+        torch.testing.assert_close(standing.towards(points, fade), fade(places, points, axes))
 
 
 def test_near_tokens_begin_alike():

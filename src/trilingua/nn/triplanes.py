@@ -10,23 +10,43 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from trilingua.nn.places import DistanceFade
+
 PLANES = ((0, 1), (0, 2), (1, 2))
 """The two axes of space that each plane spans; the first runs along its columns."""
 
 
-def plane_places(side: int) -> tuple[Float[Tensor, "token 3"], Float[Tensor, "token 3"]]:
-    """Return where the tokens of a triplane stand, and which axes count for each: 1 for those that its plane spans.
+class PlanePlaces(nn.Module):
+    """Where the tokens of a triplane stand, and how their attention fades from there; has no weights.
 
     Args:
         side: tokens along each side of a plane; they are in raster order, plane after plane.
     """
-    middles = (torch.arange(side) + 0.5) / side * 2 - 1
-    rows, columns = torch.meshgrid(middles, middles, indexing="ij")
-    places, axes = torch.zeros(3, side * side, 3), torch.zeros(3, side * side, 3)
-    for plane, (across, down) in enumerate(PLANES):
-        places[plane, :, across], places[plane, :, down] = columns.flatten(), rows.flatten()
-        axes[plane, :, [across, down]] = 1
-    return places.flatten(0, 1), axes.flatten(0, 1)
+
+    places: Float[Tensor, "token 3"]
+    axes: Float[Tensor, "token 3"]
+    """1 for the axes that a token's plane spans; along the others it stretches through all of space."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        middles = (torch.arange(side) + 0.5) / side * 2 - 1
+        rows, columns = torch.meshgrid(middles, middles, indexing="ij")
+        places, axes = torch.zeros(3, side * side, 3), torch.zeros(3, side * side, 3)
+        for plane, (across, down) in enumerate(PLANES):
+            places[plane, :, across], places[plane, :, down] = columns.flatten(), rows.flatten()
+            axes[plane, :, [across, down]] = 1
+        self.register_buffer("places", places.flatten(0, 1), persistent=False)
+        self.register_buffer("axes", axes.flatten(0, 1), persistent=False)
+
+    def among(self, fade: DistanceFade) -> Float[Tensor, "head token token"]:
+        """Return what is added to the scores of the tokens' attention to each other."""
+        return fade(self.places, self.places, self.axes, self.axes)
+
+    def towards(
+        self, others: Float[Tensor, "*#batch other 3"], fade: DistanceFade
+    ) -> Float[Tensor, "*batch head token other"]:
+        """Return what is added to the scores of the tokens' attention to others, which stand at points of space."""
+        return fade(self.places, others, self.axes)
 
 
 class TriplanePainter(nn.Module):

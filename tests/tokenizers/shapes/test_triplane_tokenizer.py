@@ -76,7 +76,7 @@ def trained(boxes):
     inputs = prepared(tokenizer, views)
     learn(tokenizer, inputs, judged, 1, rate=0.0)
     before = iou(tokenizer, inputs, judged)
-    history = learn(tokenizer, inputs, judged, 180)
+    history = learn(tokenizer, inputs, judged, 300)
     return tokenizer, inputs, before, history
 
 
@@ -188,6 +188,18 @@ def test_any_number_of_views_in_any_order_will_do(trained, boxes):
         assert [ids.shape[1] for ids in tokenizer.encode(read)] == [3, 12, 48]
     shuffled = inputs[:, torch.tensor([4, 0, 5, 2, 1, 3])]
     torch.testing.assert_close(tokenizer.encoder(shuffled), tokenizer.encoder(inputs), rtol=1e-4, atol=1e-4)
+
+
+def test_without_places_it_learns_too_and_has_no_rates(boxes):
+    views, judged = boxes
+    torch.manual_seed(1)
+    tokenizer = TriplaneTokenizer(dataclasses.replace(TINY, placed=False))
+    placed = set(TriplaneTokenizer(TINY).state_dict())
+    assert {name.rsplit(".", 1)[-1] for name in placed - set(tokenizer.state_dict())} == {"log_rates"}
+    inputs = prepared(tokenizer, views)
+    history = learn(tokenizer, inputs, judged, 25)
+    assert history[-1]["color"] < history[0]["color"]
+    assert [ids.shape[1] for ids in tokenizer.encode(inputs)] == [3, 12, 48]
 
 
 def test_the_loss_is_the_sum_of_its_parts_and_each_has_a_switch(boxes):

@@ -18,7 +18,7 @@ from trilingua.geometry.fields import Kind
 from trilingua.nn.patches import HEAD_DIM, PatchBlock
 from trilingua.nn.places import DistanceFade, embed_places
 from trilingua.nn.sets import CrossBlock, fourier_dim, fourier_features
-from trilingua.nn.triplanes import TriplanePainter, TriplaneReader, plane_places
+from trilingua.nn.triplanes import PlanePlaces, TriplanePainter, TriplaneReader
 
 
 def soft_occupancy(distances: Float[Tensor, "*point"], width: float) -> Float[Tensor, "*point"]:
@@ -88,9 +88,6 @@ class TriplaneDecoder(nn.Module):
     Differs: VAT's tokens are upsampled by convolutions, which a CPU does slowly.
     """
 
-    places: Tensor
-    axes: Tensor
-
     def __init__(
         self,
         dim: int,
@@ -106,11 +103,9 @@ class TriplaneDecoder(nn.Module):
         super().__init__()
         tokens = torch.randn(3 * side * side, dim) * 0.02
         if placed:
-            places, axes = plane_places(side)
-            tokens = embed_places(places, dim)
+            self.planes = PlanePlaces(side)
+            tokens = embed_places(self.planes.places, dim)
             self.latent_fade, self.fade = DistanceFade(dim // HEAD_DIM), DistanceFade(dim // HEAD_DIM)
-            self.register_buffer("places", places, persistent=False)
-            self.register_buffer("axes", axes, persistent=False)
         self.tokens = nn.Parameter(tokens)
         self.read_latents = CrossBlock(dim)
         self.blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_layers))
@@ -127,9 +122,9 @@ class TriplaneDecoder(nn.Module):
             latents: any number of them.
             places: where they stand, if the decoder is placed.
         """
-        near = None if places is None else self.latent_fade(self.places, places, self.axes)
+        near = None if places is None else self.planes.towards(places, self.latent_fade)
         x = self.read_latents(self.tokens.expand(len(latents), -1, -1), latents, near)
-        near = None if places is None else self.fade(self.places, self.places, self.axes, self.axes)
+        near = None if places is None else self.planes.among(self.fade)
         for block in self.blocks:
             x = block(x, near)
         return self.painter(self.norm(x))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trilingua.nn.patches import HEAD_DIM, PatchBlock
 from trilingua.nn.places import DistanceFade
-from trilingua.nn.triplanes import TriplanePainter, TriplaneReader, plane_places
+from trilingua.nn.triplanes import PlanePlaces, TriplanePainter, TriplaneReader
 
 
 class PlaneDecoder(nn.Module):
@@ -31,9 +31,6 @@ class PlaneDecoder(nn.Module):
     a convolutional upsampler, and points read them at one size.
     """
 
-    places: Tensor
-    axes: Tensor
-
     def __init__(
         self,
         code_dim: int,
@@ -50,9 +47,7 @@ class PlaneDecoder(nn.Module):
         super().__init__()
         self.placed = placed
         if placed:
-            places, axes = plane_places(side)
-            self.register_buffer("places", places, persistent=False)
-            self.register_buffer("axes", axes, persistent=False)
+            self.planes = PlanePlaces(side)
             self.fade = DistanceFade(dim // HEAD_DIM)
         self.unproject = nn.Linear(code_dim, dim)
         self.position = nn.Parameter(torch.randn(3 * side * side, dim) * 0.02)
@@ -68,8 +63,8 @@ class PlaneDecoder(nn.Module):
         x = self.unproject(latents.flatten(1, 3)) + self.position
         across = within = None
         if self.placed:
-            across = self.fade(self.places, self.places, self.axes, self.axes)
-            cells = len(self.places) // 3
+            across = self.planes.among(self.fade)
+            cells = len(self.planes.places) // 3
             within = across[:, :cells, :cells]  # the same on each plane
         for index, block in enumerate(self.blocks):
             if index % 2:

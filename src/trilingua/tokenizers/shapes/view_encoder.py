@@ -14,7 +14,7 @@ from trilingua.geometry.posed_views import NUM_CHANNELS, passed_points, seen_poi
 from trilingua.nn.patches import HEAD_DIM, PatchBlock, images_to_patches
 from trilingua.nn.places import DistanceFade, embed_places
 from trilingua.nn.sets import CrossBlock, fourier_dim, fourier_features
-from trilingua.nn.triplanes import plane_places
+from trilingua.nn.triplanes import PlanePlaces
 
 
 class ViewEncoder(nn.Module):
@@ -29,9 +29,6 @@ class ViewEncoder(nn.Module):
         num_frequencies: of the features of the place that a patch shows.
         placed: whether attention fades with the distance between the places that patches show and that tokens stand at.
     """
-
-    places: Tensor
-    axes: Tensor
 
     def __init__(
         self,
@@ -53,10 +50,8 @@ class ViewEncoder(nn.Module):
         self.view_blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_view_layers))
         tokens = torch.randn(3 * side * side, dim) * 0.02
         if placed:
-            places, axes = plane_places(side)
-            tokens = embed_places(places, dim)
-            self.register_buffer("places", places, persistent=False)
-            self.register_buffer("axes", axes, persistent=False)
+            self.planes = PlanePlaces(side)
+            tokens = embed_places(self.planes.places, dim)
             self.view_fade, self.read_fade, self.fade = (DistanceFade(dim // HEAD_DIM) for _ in range(3))
         self.tokens = nn.Parameter(tokens)
         self.read_views = nn.ModuleList(CrossBlock(dim) for _ in range(num_plane_layers))
@@ -74,8 +69,8 @@ class ViewEncoder(nn.Module):
         among_views = to_views = among_planes = None
         if self.placed:
             among_views = self.view_fade(shown, shown)
-            to_views = self.read_fade(self.places, shown, self.axes)
-            among_planes = self.fade(self.places, self.places, self.axes, self.axes)
+            to_views = self.planes.towards(shown, self.read_fade)
+            among_planes = self.planes.among(self.fade)
         for block in self.view_blocks:
             context = block(context, among_views)
         x = self.tokens.expand(len(views), -1, -1)
