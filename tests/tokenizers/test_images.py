@@ -93,19 +93,35 @@ def test_a_picture_is_squashed_and_bytes_come_back():
 
 
 @torch.no_grad()
-def test_what_is_seen_are_latents_or_what_the_painter_makes_of_them(images):
-    images.eval()
+def test_what_is_seen_are_latents_or_what_an_eye_makes_of_them(images):
+    """A new eye begins as the painter, and goes on as it is where there was one; codes and pictures stay."""
+    torch.nn.init.normal_(images.decoder.blocks[0].down.weight, std=0.1)
     pictures = torch.rand(2, 3, 24, 24)
     latents, codes = images.see(pictures)
     assert torch.equal(latents, images.encode(pictures))
-    config = dataclasses.replace(images.config, seen="features")
+    assert images(pictures).seen is None
+    config = dataclasses.replace(images.config, eye_layers=1)
     other = ImageTokenizer(config).eval()
-    other.load_state_dict(images.state_dict())
-    features, again = other.see(pictures)
+    other.begin_with(images)
+    seen, again = other.see(pictures)
     assert torch.equal(again, codes)
-    assert torch.equal(features, images.decode(latents)[1])
-    assert (images.config.seen_dim, config.seen_dim) == (latents.shape[-1], features.shape[-1]) == (6, 64)
+    assert torch.equal(seen, images.decode(latents)[1])
+    assert (images.config.seen_dim, config.seen_dim) == (latents.shape[-1], seen.shape[-1]) == (6, 64)
     assert images.digest != other.digest
+    torch.nn.init.normal_(other.eye.blocks[0].down.weight, std=0.2)
+    assert not torch.allclose(other.see(pictures).vectors, seen)
+    assert torch.equal(other(pictures).seen, other.see(pictures).vectors)
+    for layers in (1, 0):
+        third = ImageTokenizer(dataclasses.replace(config, eye_layers=layers)).eval()
+        third.begin_with(other)
+        assert torch.equal(third.detokenize(codes), images.detokenize(codes))
+        assert torch.equal(third.see(pictures).vectors, other.see(pictures).vectors if layers else latents)
+
+
+def test_weights_of_another_tokenizer_are_refused_by_what_differs(images):
+    with pytest.raises(ConfigError) as error:
+        ImageTokenizer(dataclasses.replace(CONFIG, decoder_layers=2, eye_layers=1)).begin_with(images)
+    assert str(error.value) == "images.decoder_layers: is 2, but the run to start from has 1; set it so"
 
 
 def test_pixels_out_of_range_are_clipped():

@@ -5,13 +5,16 @@ halves are patch transformers: a CPU multiplies matrices in bfloat16 three to fo
 convolves, and every cell sees the whole picture, so that a code can tell of an object's place and not
 only of its own pixels. The decoder paints overlapping patches, which leaves no edges between cells.
 
+A language model that is given a picture need not read what was rounded. A tokenizer may have an eye: a third
+transformer, which puts together what lies apart in the latents, and is only asked what stands where.
+
 Source: Esser et al. 2021 (VQGAN), section 3.1; Kyvo, appendix D.1 (sizes).
 Differs: the published tokenizer is a convolutional VQGAN fine-tuned from ImageNet weights.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,16 +23,11 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
-from trilingua.core.config import require_at_least
+from trilingua.core.config import differences, require_at_least, to_json
 from trilingua.core.errors import ConfigError
-from trilingua.core.io import digest_json
 from trilingua.nn.digests import digest_weights
 from trilingua.nn.patches import HEAD_DIM, PatchTransformer, images_to_patches
 from trilingua.quantize.vq import Quantized, VectorQuantizer
-
-Seen = Literal["latents", "features"]
-"""What a language model is given of a picture's cells: the latents that are rounded to codes, or what the painting
-network makes of them, which has put together what lies apart in the latents."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +50,13 @@ class ImageTokenizerConfig:
     """Transformer layers from pixels to codes."""
     decoder_layers: int = 3
     """Transformer layers from codes to pixels."""
-    seen: Seen = "latents"
-    """What `see` gives. Kyvo: neither, its language model reads codes."""
+    eye_layers: int = 0
+    """Transformer layers of the eye, from latents to what a language model is given of a picture; 0 for no eye: it is
+    given the latents. Kyvo: neither, its language model reads codes."""
 
     def __post_init__(self) -> None:
         require_at_least(self, image_size=1, patch_size=1, patch_overlap=0, num_codes=1, code_dim=1, dim=1)
-        require_at_least(self, encoder_layers=1, decoder_layers=1)
+        require_at_least(self, encoder_layers=1, decoder_layers=1, eye_layers=0)
         if self.image_size % self.patch_size:
             raise ConfigError(f"image_size: {self.image_size}; expected a multiple of patch_size {self.patch_size}")
         if self.num_codes > 2**16:
@@ -73,7 +72,7 @@ class ImageTokenizerConfig:
     @property
     def seen_dim(self) -> int:
         """Width of what `see` gives of a cell."""
-        return self.code_dim if self.seen == "latents" else self.dim
+        return self.dim if self.eye_layers else self.code_dim
 
     @property
     def tokens_per_image(self) -> int:
@@ -91,13 +90,15 @@ class Reconstruction(NamedTuple):
     """Each cell's unit vector before it was quantized."""
     features: Float[Tensor, "batch code dim"]
     """The decoder's last features of each cell."""
+    seen: Float[Tensor, "batch code dim"] | None
+    """What the eye makes of the latents; None without an eye."""
 
 
 class SeenImages(NamedTuple):
     """What is seen in a batch of pictures."""
 
     vectors: Float[Tensor, "batch code seen_dim"]
-    """Of each cell what a language model is given, as `ImageTokenizerConfig.seen` says."""
+    """Of each cell what a language model is given: what the eye makes of the latents, or these."""
     codes: Int[Tensor, "batch code"]
     """The code nearest to each cell's latent, in raster order, each in [0, num_codes)."""
 
@@ -118,13 +119,16 @@ class ImageTokenizer(nn.Module):
         self.decoder = PatchTransformer(config.code_dim, config.tokens_per_image, config.dim, config.decoder_layers)
         painted = size + 2 * config.patch_overlap
         self.to_pixels = nn.Linear(config.dim, 3 * painted * painted)
+        self.eye: PatchTransformer | None = None
+        if config.eye_layers:
+            self.eye = PatchTransformer(config.code_dim, config.tokens_per_image, config.dim, config.eye_layers)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Reconstruction:
         """Encode, quantize and decode; in training mode the codebook follows."""
         latents = self.encode(images)
         quantized = self.quantizer(latents)
         pixels, features = self.decode(quantized.vectors)
-        return Reconstruction(pixels, quantized, latents, features)
+        return Reconstruction(pixels, quantized, latents, features, None if self.eye is None else self.eye(latents))
 
     def encode(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch code code_dim"]:
         """Return one latent unit vector for each cell: what its code is the nearest to."""
@@ -151,8 +155,7 @@ class ImageTokenizer(nn.Module):
     def see(self, images: Float[Tensor, "batch 3 height width"]) -> SeenImages:
         """Return the vectors and the codes of pictures; the module is in evaluation mode."""
         latents = self.encode(images)
-        vectors = latents if self.config.seen == "latents" else self.decoder(latents)
-        return SeenImages(vectors, self.quantizer.codes(latents))
+        return SeenImages(latents if self.eye is None else self.eye(latents), self.quantizer.codes(latents))
 
     def see_pictures(self, pictures: Sequence[Image.Image], *, batch_size: int = 16) -> SeenImages:
         """Return what is seen in RGB pictures of any size, which are squashed and read in batches; on the CPU."""
@@ -180,8 +183,28 @@ class ImageTokenizer(nn.Module):
 
     @property
     def digest(self) -> str:
-        """Of all weights and of what is seen: image tokenizers that share it give the same codes and vectors."""
-        return digest_json({"weights": digest_weights(self), "seen": self.config.seen})
+        """Of all weights: image tokenizers that share it give the same codes and vectors."""
+        return digest_weights(self)
+
+    @torch.no_grad()
+    def begin_with(self, other: "ImageTokenizer") -> None:
+        """Take over the weights of another tokenizer, which may have no eye.
+
+        An eye that is new begins as the painting network, as far as both have layers: this has learnt to put together
+        what lies apart in the latents, since it has to paint it.
+
+        Raises:
+            ConfigError: they differ in anything but the eye.
+        """
+        for path, theirs, ours in differences(to_json(other.config), to_json(self.config)):
+            if path != "eye_layers":
+                raise ConfigError(f"images.{path}: is {ours}, but the run to start from has {theirs}; set it so")
+        known = other.state_dict()
+        if other.config.eye_layers != self.config.eye_layers:
+            painter = {f"eye.{name}": value for name, value in other.decoder.state_dict().items()}
+            known = painter | {name: value for name, value in known.items() if not name.startswith("eye.")}
+        own = self.state_dict()
+        self.load_state_dict(own | {name: value for name, value in known.items() if name in own})
 
 
 def image_to_pixels(image: Image.Image, size: int) -> UInt8[np.ndarray, "3 height width"]:

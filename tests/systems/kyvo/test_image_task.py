@@ -1,6 +1,7 @@
 """The image tokenizer's loss written out, what of it reaches whom and when, and its figures on held-out pictures."""
 
 import copy
+import dataclasses
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,17 +23,19 @@ from trilingua.quantize.vq import code_usage
 from trilingua.scenes.schema import CLEVR
 from trilingua.systems.kyvo.config import kyvo_tiny_tokenizers
 from trilingua.systems.kyvo.image_task import ImageLossConfig, ImageTokenizerTask
+from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.training.callbacks import Callback
 from trilingua.training.trainer import Trainer, TrainerConfig
 
 CONFIG = kyvo_tiny_tokenizers().images
-ALL = ImageLossConfig(structural=0.3, perceptual=0.7, adversarial=0.5, latent_probe=0.2, costly_images=3)
+ALL = ImageLossConfig(structural=0.3, perceptual=0.7, adversarial=0.5, latent_probe=0.2, eye_probe=0.7, costly_images=3)
 ADVERSARIAL = ImageLossConfig(adversarial=0.5)
 
 
-def make_task(losses: ImageLossConfig, **options: Any) -> ImageTokenizerTask:
+def make_task(losses: ImageLossConfig, *, eye_layers: int = 0, **options: Any) -> ImageTokenizerTask:
     torch.manual_seed(0)
-    return ImageTokenizerTask(CONFIG, losses, **options)
+    images = ImageTokenizer(dataclasses.replace(CONFIG, eye_layers=eye_layers))
+    return ImageTokenizerTask(images, losses, **options)
 
 
 def pictures(seed: int, num_pictures: int = 4) -> PictureBatch:
@@ -74,7 +77,8 @@ def by_hand(task: ImageTokenizerTask, batch: PictureBatch) -> tuple[Tensor, Tens
     *probes, _ = model.ask(made, batch)
     pixels = pixels_by_hand(made.images, images, batch.classes, losses)
     painter = pixels + losses.commitment * made.quantized.loss
-    for weight, probe in zip((losses.latent_probe, losses.code_probe, losses.feature_probe), probes, strict=True):
+    weights = (losses.latent_probe, losses.code_probe, losses.feature_probe, losses.eye_probe)
+    for weight, probe in zip(weights, probes, strict=True):
         painter = painter + weight * probe
     painter = painter + losses.structural * (1 - compute_ssim(painted.mean(dim=1), wanted.mean(dim=1)))
     painter = painter + losses.perceptual * FeatureDistance()(painted.clamp(0, 1), wanted)
@@ -87,13 +91,15 @@ def by_hand(task: ImageTokenizerTask, batch: PictureBatch) -> tuple[Tensor, Tens
     return painter, (F.relu(1 + low).mean() + F.relu(1 - high).mean()) / 2
 
 
-def test_loss_and_gradients_are_the_formula_written_out() -> None:
-    task, batch = make_task(ALL), pictures(1)
+@pytest.mark.parametrize("eye_layers", [0, 1])
+def test_loss_and_gradients_are_the_formula_written_out(eye_layers: int) -> None:
+    task, batch = make_task(ALL, eye_layers=eye_layers), pictures(1)
     slow = copy.deepcopy(task)
     painter, discriminator = by_hand(slow, batch)
     loss, metrics = task.loss(batch)
     torch.testing.assert_close(loss, painter + discriminator, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(metrics["discriminator"], discriminator.detach(), rtol=1e-4, atol=1e-5)
+    assert ("eye_value_error" in metrics) == bool(eye_layers)
     loss.backward()
     for name, parameter in slow.model.named_parameters():
         side = discriminator if name.startswith("discriminator.") else painter

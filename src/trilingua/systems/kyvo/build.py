@@ -6,7 +6,7 @@ is all that loading needs.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from trilingua.core.random import make_generator
 from trilingua.data.clevr.files import ClevrFolder
 from trilingua.data.clevr.instructions import generate_instructions
 from trilingua.data.clevr.questions import generate_questions
+from trilingua.data.pictures import PictureBatch
 from trilingua.metrics.calibration import ScoreMap
 from trilingua.models.decoder import Decoder
 from trilingua.models.llama_weights import load_llama
@@ -28,6 +29,8 @@ from trilingua.nn.lora import add_adapters, merge_adapters
 from trilingua.scenes.program_text import program_to_text
 from trilingua.scenes.schema import Schema
 from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, schema_named, with_spans
+from trilingua.systems.kyvo.eye_task import EyeTask
+from trilingua.systems.kyvo.image_task import ImageTokenizerTask
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.sequences import SequenceTokenizer, count_places
 from trilingua.tokenizers.text import TextTokenizer
@@ -102,6 +105,24 @@ def build_sequences(config: TokenizersConfig, text: TextTokenizer) -> SequenceTo
     )
 
 
+def build_image_task(
+    config: TokenizersConfig,
+    images: ImageTokenizer,
+    *,
+    held_out: PictureBatch | None = None,
+    on_start: Callable[[Path], None] | None = None,
+) -> ImageTokenizerTask | EyeTask:
+    """Return what trains an image tokenizer, or its eye alone.
+
+    Raises:
+        ConfigError: the eye is to learn and there is none.
+    """
+    schema = schema_named(config.schema)
+    if config.learns == "eye":
+        return EyeTask(images, schema=schema, held_out=held_out, on_start=on_start)
+    return ImageTokenizerTask(images, config.losses, schema=schema, held_out=held_out, on_start=on_start)
+
+
 def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
     """Return a decoder over the tokenizers' vocabulary, as the recipe says.
 
@@ -157,7 +178,7 @@ def _load_run(run: str, tokenizers: Tokenizers) -> Decoder:
     tokenizers.vocabulary.require(own.vocabulary.digest, run)
     decoder = load_decoder(run, own)[1]
     images = tokenizers.images.config
-    if own.images.config.seen == images.seen:
+    if own.images.config.seen_dim == images.seen_dim:
         return decoder
     other = Decoder(with_spans(decoder.config, _span_sizes(tokenizers), images))
     known = {name: value for name, value in decoder.state_dict().items() if name in other.state_dict()}

@@ -45,6 +45,10 @@ class TokenizersConfig:
     """Ids of the text tokenizer that is trained on the task's texts; unused with a backbone."""
     backbone: str = ""
     """Whose text tokenizer to take: empty for our own, "smollm2", or a Llama directory."""
+    start: str = ""
+    """Run of either stage whose text and image tokenizers to go on from; empty for new ones."""
+    learns: Literal["all", "eye"] = "all"
+    """All of the image tokenizer, or its eye alone, behind codes that stay as they are."""
     numbers: NumberGrid = field(default_factory=NumberGrid)
     """Which numbers have an id each."""
     codes_per_place: int = 4
@@ -64,6 +68,8 @@ class TokenizersConfig:
 
     def __post_init__(self) -> None:
         schema_named(self.schema)
+        if self.learns == "eye" and not self.start:
+            raise ConfigError("learns: 'eye' needs codes to look at; set --start to the run of a trained tokenizer")
 
 
 LOSS_WEIGHTS = ("probe_weight", "drawn_probe_weight", "object_probe_weight", "guidance_weight")
@@ -277,5 +283,5 @@ def with_spans(decoder: DecoderConfig, spans: dict[str, int], images: ImageToken
         num_numbers=spans["numbers"],
         num_image_codes=spans["image"],
         image_code_dim=images.code_dim,
-        seen_dim=0 if images.seen == "latents" else images.seen_dim,
+        seen_dim=images.seen_dim if images.eye_layers else 0,
     )

@@ -15,6 +15,7 @@ from trilingua.core.presets import get_preset, preset_names
 from trilingua.models.decoder import Decoder
 from trilingua.systems.kyvo.build import (
     Tokenizers,
+    build_image_task,
     build_sequences,
     build_text_tokenizer,
     empty_decoder,
@@ -22,7 +23,6 @@ from trilingua.systems.kyvo.build import (
     run_kind,
 )
 from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig
-from trilingua.systems.kyvo.image_task import ImageTokenizerTask
 from trilingua.systems.kyvo.pipeline import Kyvo
 from trilingua.systems.kyvo.task import KyvoTask
 from trilingua.tokenizers.images import ImageTokenizer
@@ -68,7 +68,7 @@ def describe_run(run: Path) -> list[str]:
     return [
         *lines,
         _describe_decoder(model.decoder),
-        f"pictures    are read as {'codes' if model.read_codes else model.images.config.seen}",
+        f"pictures    are read as {_what_is_read(model)}",
         f"speed       {seconds:.3f} s to recognize a blank picture, {batch:.3f} s each in a batch of 8",
         f"memory      {_megabytes(peak)} at most so far",
     ]
@@ -87,7 +87,7 @@ def describe_plan(name: str) -> list[str]:
     if isinstance(config, TokenizersConfig):
         tokenizers = _expected_tokenizers(config, config.text_size)
         with torch.device("meta"):
-            task = ImageTokenizerTask(config.images, config.losses, schema=tokenizers.schema)
+            task = build_image_task(config, tokenizers.images)
         lines = _describe_tokenizers(tokenizers, _LEARNT_TEXT)
     else:
         assert isinstance(config, KyvoConfig), "a preset is of one of the two stages"
@@ -166,6 +166,13 @@ def _count_ids(sequences: SequenceTokenizer, segments: Sequence[Segment], *, bes
             total += len(sequences.segment(segment, ""))
             texts.append(segment.name)
     return " + ".join((str(total), *texts))
+
+
+def _what_is_read(model: Kyvo) -> str:
+    if model.read_codes:
+        return "codes"
+    layers = model.images.config.eye_layers
+    return f"what an eye of {layers} layers sees" if layers else "the vectors that are rounded to codes"
 
 
 def _describe_decoder(decoder: Decoder) -> str:

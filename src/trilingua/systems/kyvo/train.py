@@ -19,6 +19,7 @@ from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.build import (
     Tokenizers,
     build_decoder,
+    build_image_task,
     build_sequences,
     build_text_tokenizer,
     load_tokenizers,
@@ -26,10 +27,9 @@ from trilingua.systems.kyvo.build import (
     write_tokenizer_files,
 )
 from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, schema_named
-from trilingua.systems.kyvo.image_task import ImageTokenizerTask
 from trilingua.systems.kyvo.judge import make_judge
 from trilingua.systems.kyvo.task import KyvoTask
-from trilingua.tokenizers.images import image_to_pixels
+from trilingua.tokenizers.images import ImageTokenizer, image_to_pixels
 from trilingua.training.trainer import Trainer, TrainingResult
 
 _ALIGNED_ON = 200
@@ -53,7 +53,7 @@ def tools_of(tokenizers: Tokenizers) -> ShardTools:
 
 
 def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = False) -> TrainingResult:
-    """Train the text tokenizer, then the image tokenizer, into the folder `run`.
+    """Train the text tokenizer, then the image tokenizer or its eye, into the folder `run`.
 
     Args:
         config: the first stage; `data` is set.
@@ -61,7 +61,7 @@ def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = Fals
         resume: go on from its newest checkpoint.
 
     Raises:
-        ConfigError: `data` is not set, or holds too few pictures.
+        ConfigError: `data` is not set, or holds too few pictures; or `start` has another image tokenizer.
         CheckpointError: as `Trainer.fit`.
     """
     folder = ClevrFolder(_required(config.data, "data", "a CLEVR data directory"))
@@ -70,32 +70,31 @@ def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = Fals
         raise ConfigError(
             f"{config.data}: holds {len(folder)} pictures; training needs {config.batch_size + config.held_out}"
         )
-    images = config.images
     torch.manual_seed(config.trainer.seed)
     stream = PictureStream(
         config.data,
         index_map=index_maps(),
-        prepare=lambda picture: image_to_pixels(picture, images.image_size),
+        prepare=lambda picture: image_to_pixels(picture, config.images.image_size),
         batch_size=config.batch_size,
-        grid_size=images.grid_size,
+        grid_size=config.images.grid_size,
         seed=config.trainer.seed,
         schema=schema_named(config.schema),
         positions=range(held_out.start),
         augmentation=config.augmentation,
     )
 
+    images = ImageTokenizer(config.images)
+    start = load_tokenizers(config.start) if config.start else None
+    if start is not None:
+        images.begin_with(start.images)
+
     def write_run_files(run_dir: Path) -> None:
-        text = build_text_tokenizer(config, task_texts(folder))
-        parts = Tokenizers(config=config, images=task.model.tokenizer, sequences=build_sequences(config, text))
+        text = start.sequences.text if start is not None else build_text_tokenizer(config, task_texts(folder))
+        parts = Tokenizers(config=config, images=images, sequences=build_sequences(config, text))
         write_tokenizer_files(run_dir, parts)
 
-    task = ImageTokenizerTask(
-        images,
-        config.losses,
-        schema=schema_named(config.schema),
-        held_out=stream.batch(held_out) if held_out else None,
-        on_start=write_run_files,
-    )
+    judged = stream.batch(held_out) if held_out else None
+    task = build_image_task(config, images, held_out=judged, on_start=write_run_files)
     return Trainer(task, stream, config.trainer, run).fit(resume=resume)
 
 

@@ -1,0 +1,129 @@
+"""Training of an image tokenizer's eye alone: codes and pictures stay what they are, and so do models that draw.
+
+The eye is asked, cell by cell, what the renderer knows: which object is there, its categories, where its centre is
+and where it stands. The encoder is run and not trained, which takes a third of the time that its training takes.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trilingua.core.config import to_json
+from trilingua.core.errors import ConfigError
+from trilingua.data.cells import NUM_CELL_VALUES, num_cell_classes
+from trilingua.data.pictures import PictureBatch
+from trilingua.nn.probes import DenseProbe
+from trilingua.scenes.schema import CLEVR, Schema
+from trilingua.tokenizers.images import ImageTokenizer
+from trilingua.training.task import Metrics, TrainTask
+
+_THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25)
+"""Distances in metres at which an object counts as found, as of the Jaccard index."""
+
+
+class EyeTask(TrainTask):
+    """Trains the eye of an `ImageTokenizer` on pictures whose objects are known.
+
+    Args:
+        images: the tokenizer; all but its eye is frozen.
+        schema: whose objects the probe tells apart.
+        held_out: pictures for evaluation; None to skip it.
+        on_start: writes what else a run directory needs, when a run begins.
+
+    Raises:
+        ConfigError: the tokenizer has no eye.
+    """
+
+    def __init__(
+        self,
+        images: ImageTokenizer,
+        *,
+        schema: Schema = CLEVR,
+        held_out: PictureBatch | None = None,
+        on_start: Callable[[Path], None] | None = None,
+    ) -> None:
+        if images.eye is None:
+            raise ConfigError("learns: 'eye', but images.eye_layers is 0; give it layers, 3 for example")
+        self.images, self.held_out, self.on_start = images, held_out, on_start
+        images.requires_grad_(False)
+        images.eye.requires_grad_(True)
+        self.model = _Trained(images, DenseProbe(images.config.dim, num_cell_classes(schema), NUM_CELL_VALUES))
+
+    def modules(self) -> nn.Module:
+        """Return the tokenizer and the probe."""
+        return self.model
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what a resumed run must agree with."""
+        return {"images": to_json(self.images.config), "learns": "eye"}
+
+    def write_run_files(self, run_dir: Path) -> None:
+        """Write what makes the run readable; what that is only the caller knows."""
+        if self.on_start is not None:
+            self.on_start(run_dir)
+
+    def batch_weight(self, batch: PictureBatch) -> float:
+        """Return the number of pictures."""
+        return float(len(batch.images))
+
+    def num_tokens(self, batch: PictureBatch) -> int:
+        """Return the number of cells."""
+        return len(batch.images) * self.images.config.tokens_per_image
+
+    def loss(self, batch: PictureBatch) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return the probe's loss and how well it reads."""
+        return self.model.eye_probe.loss(self.model(batch.images.float() / 255), batch.classes.long(), batch.values)
+
+    @torch.no_grad()
+    def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
+        """Return how well the probe reads held-out pictures, and how far off it takes objects to stand.
+
+        An object is taken to stand at the mean of what its cells say: `place_error` in metres, and as `place_score` the
+        mean share within .05 to .25 m, which is what the Jaccard index would be if all else were right.
+        """
+        if self.held_out is None:
+            return {}
+        device = self.model.eye_probe.output.weight.device
+        batch = PictureBatch(*(part.to(device) for part in self.held_out))
+        features = self.model(batch.images.float() / 255)
+        _, told = self.model.eye_probe.loss(features, batch.classes.long(), batch.values)
+        said = self.model.eye_probe.output(features)[..., -NUM_CELL_VALUES:].float()
+        errors = torch.cat(
+            [_place_errors(known[:, 2:], found[:, 2:]) for known, found in zip(batch.values, said, strict=True)]
+        )
+        within = torch.stack([(errors < threshold).float().mean() for threshold in _THRESHOLDS])
+        return {**told, "place_error": float(errors.mean()), "place_score": float(within.mean())}
+
+
+def _place_errors(known: Float[Tensor, "cell 2"], said: Float[Tensor, "cell 2"]) -> Float[Tensor, " object"]:
+    """Return for each object of a picture how far from it the mean of what its cells say lies; NaN marks the ground."""
+    shown = ~known[:, 0].isnan()
+    places, objects, cells = known[shown].unique(dim=0, return_inverse=True, return_counts=True)
+    means = torch.zeros_like(places).index_add_(0, objects, said[shown]) / cells[:, None]
+    return torch.linalg.vector_norm(means - places, dim=1)
+
+
+class _Trained(nn.Module):
+    """The tokenizer and the probe, named as in the training of all of the tokenizer; calling it looks at pictures."""
+
+    def __init__(self, tokenizer: ImageTokenizer, eye_probe: DenseProbe) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer.eval()
+        self.eye_probe = eye_probe
+
+    def train(self, mode: bool = True) -> "_Trained":
+        """Set the mode of the probe; the tokenizer's statistics and codebook stay as they are."""
+        super().train(mode)
+        self.tokenizer.eval()
+        return self
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch cell dim"]:
+        assert self.tokenizer.eye is not None, "the task has refused a tokenizer without an eye"
+        with torch.no_grad():
+            latents = self.tokenizer.encode(images)
+        features: Tensor = self.tokenizer.eye(latents)
+        return features
