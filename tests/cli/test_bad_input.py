@@ -19,10 +19,10 @@ PICTURE = "expected a PNG or JPEG picture"
 BLOCKED = "is a folder where a result goes; rename it, or choose another --out"
 TASKS = "recognition, rendering, editing, qa"
 PRESETS = (
-    "kyvo-clevr, kyvo-clevr-tokenizers, kyvo-paper, kyvo-smollm2, kyvo-tiny, kyvo-tiny-tokenizers, shape-latents, "
-    "shape-latents-paper, shape-latents-tiny, shape-set, shape-set-paper, shape-set-start, shape-set-tiny, "
-    "shape-triplane, shape-triplane-mesh, shape-triplane-paper, shape-triplane-start, shape-triplane-tiny, "
-    "shape-voxels, shape-voxels-paper, shape-voxels-tiny"
+    "kyvo-clevr, kyvo-clevr-eye, kyvo-clevr-tokenizers, kyvo-paper, kyvo-smollm2, kyvo-tiny, kyvo-tiny-tokenizers, "
+    "shape-latents, shape-latents-paper, shape-latents-tiny, shape-set, shape-set-paper, shape-set-start, "
+    "shape-set-tiny, shape-triplane, shape-triplane-mesh, shape-triplane-paper, shape-triplane-start, "
+    "shape-triplane-tiny, shape-voxels, shape-voxels-paper, shape-voxels-tiny"
 )
 
 

@@ -11,6 +11,7 @@ from trilingua.core.config import replace_dotted
 from trilingua.core.errors import ConfigError
 from trilingua.systems.kyvo.config import kyvo_tiny_tokenizers
 from trilingua.systems.kyvo.eye_task import EyeTask
+from trilingua.systems.kyvo.train import train_tokenizers
 from trilingua.tokenizers.images import ImageTokenizer
 
 
@@ -81,12 +82,12 @@ def test_places_are_those_of_an_objects_cells_together(tmp_path):
     assert found["place_score"] == pytest.approx(np.mean(within), abs=1e-6)
 
 
-def test_what_cannot_learn_is_refused():
+def test_what_cannot_learn_is_refused(clevr_folder, tmp_path):
     with pytest.raises(ConfigError) as caught:
         EyeTask(ImageTokenizer(CONFIG))
     assert str(caught.value) == "learns: 'eye', but images.eye_layers is 0; give it layers, 3 for example"
+    blind = replace_dotted(kyvo_tiny_tokenizers(), {"learns": "eye", "data": str(clevr_folder)})
     with pytest.raises(ConfigError) as caught:
-        replace_dotted(kyvo_tiny_tokenizers(), {"learns": "eye"})
-    assert str(caught.value).endswith(
-        "learns: 'eye' needs codes to look at; set --start to the run of a trained tokenizer"
-    )
+        train_tokenizers(blind, tmp_path / "run")
+    assert str(caught.value) == "start: is not set; pass --start with the run whose codes the eye is to look at"
+    assert not (tmp_path / "run").exists()

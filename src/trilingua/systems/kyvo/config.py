@@ -68,8 +68,6 @@ class TokenizersConfig:
 
     def __post_init__(self) -> None:
         schema_named(self.schema)
-        if self.learns == "eye" and not self.start:
-            raise ConfigError("learns: 'eye' needs codes to look at; set --start to the run of a trained tokenizer")
 
 
 LOSS_WEIGHTS = ("probe_weight", "drawn_probe_weight", "object_probe_weight", "guidance_weight")
@@ -120,8 +118,9 @@ class KyvoConfig:
 
 @preset("kyvo-clevr-tokenizers")
 def kyvo_clevr_tokenizers() -> TokenizersConfig:
-    """Two cores, half an hour: the shipped text and image tokenizers (256 codes of 1,024 a picture)."""
+    """Two cores, an hour: the shipped text and image tokenizers (256 codes of 1,024 a picture)."""
     return TokenizersConfig(
+        images=ImageTokenizerConfig(eye_layers=3),
         losses=ImageLossConfig(structural=0.6, commitment=0.05, latent_probe=0.4, feature_probe=0.2, costly_images=8),
         augmentation=AugmentConfig(share=0.6),
         trainer=TrainerConfig(
@@ -136,6 +135,15 @@ def kyvo_clevr_tokenizers() -> TokenizersConfig:
             save_every_seconds=300.0,
             compile=True,
         ),
+    )
+
+
+@preset("kyvo-clevr-eye")
+def kyvo_clevr_eye() -> TokenizersConfig:
+    """Two cores, twenty minutes: the eye of the shipped image tokenizer alone, behind the codes of `--start`."""
+    tokenizers = kyvo_clevr_tokenizers()
+    return dataclasses.replace(
+        tokenizers, learns="eye", trainer=dataclasses.replace(tokenizers.trainer, max_steps=2000, warmup_steps=30)
     )
 
 

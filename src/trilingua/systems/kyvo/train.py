@@ -84,6 +84,8 @@ def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = Fals
     )
 
     images = ImageTokenizer(config.images)
+    if config.learns == "eye":
+        _required(config.start, "start", "the run whose codes the eye is to look at")
     start = load_tokenizers(config.start) if config.start else None
     if start is not None:
         images.begin_with(start.images)
