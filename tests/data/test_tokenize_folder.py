@@ -75,6 +75,27 @@ def test_an_interrupted_call_goes_on_where_it_stopped(
     assert_same_shards(tmp_path, tiny_shards)
 
 
+def test_what_data_have_grown_by_is_added(
+    tiny_data: Path, tiny_shards: Path, tiny_tokenizers: Tokenizers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short shard at the end is made anew, full ones are kept; data that shrank are refused."""
+    young, out = shutil.copytree(tiny_data, tmp_path / "young"), tmp_path / "shards"
+    for path in ClevrFolder(tiny_data).scene_path(5), ClevrFolder(tiny_data).scene_path(4):
+        (young / "scenes" / path.name).unlink()
+    assert tokenize(young, out, tiny_tokenizers, scenes_per_shard=3) == 4
+    kept = (out / "shard_00000000.safetensors").stat().st_mtime_ns
+    assert tokenize(tiny_data, out, tiny_tokenizers, scenes_per_shard=3) == 6
+    assert (out / "shard_00000000.safetensors").stat().st_mtime_ns == kept
+    found, wanted = (Shards(path, tiny_tokenizers.vocabulary) for path in (out, tiny_shards))
+    assert len(found) == len(wanted) == 6
+    for index in range(6):
+        assert found[index].scene == wanted[index].scene
+        np.testing.assert_array_equal(found[index].image, wanted[index].image)
+    with pytest.raises(InputError) as caught:
+        tokenize(young, out, tiny_tokenizers, scenes_per_shard=3)
+    assert str(caught.value) == f"{out}: was begun with num_scenes 6, not 4; keep it or choose another --out"
+
+
 def test_several_processes_write_the_same_shards(tiny_data: Path, tiny_tokenizers_run: Path, tmp_path: Path) -> None:
     for number in (1, 2):
         count = tokenize_folder(
@@ -117,17 +138,14 @@ def test_shards_of_two_kinds_do_not_mix(
     shutil.copytree(tiny_shards, out)
     with pytest.raises(InputError) as caught:
         tokenize(tiny_data, out, tiny_tokenizers, scenes_per_shard=5)
-    assert str(caught.value) == (
-        f"{out / 'manifest.json'}: shards here were made with scenes_per_shard 4, now it is 5; "
-        "choose another --out, or remove the folder"
-    )
+    assert str(caught.value) == f"{out}: was begun with scenes_per_shard 4, not 5; keep it or choose another --out"
     before = tiny_tokenizers.images.digest
     weight = next(tiny_tokenizers.images.parameters())
     kept = weight.detach().clone()
     try:
         with torch.no_grad():
             weight.view(-1)[0] += 1
-        with pytest.raises(InputError, match="shards here were made with images") as caught:
+        with pytest.raises(InputError, match="was begun with images") as caught:
             tokenize(tiny_data, out, tiny_tokenizers)
         assert before in str(caught.value)
         assert tiny_tokenizers.images.digest in str(caught.value)

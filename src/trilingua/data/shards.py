@@ -116,6 +116,15 @@ def write_shard(
         save_file(arrays, temporary, metadata={**made_with, "kind": "trilingua-shard"})
 
 
+def holds_scenes(path: Path, count: int) -> bool:
+    """Return whether a file is a shard of exactly `count` scenes; reads no more than its header."""
+    try:
+        with safe_open(path, framework="np") as opened:
+            return "image" in opened.keys() and opened.get_slice("image").get_shape()[0] == count  # noqa: SIM118
+    except (SafetensorError, OSError):
+        return False
+
+
 class Shards:
     """All shards of a folder, as arrays that stay on disk; records are made when asked for.
 

@@ -3,21 +3,20 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int16
 from PIL import Image
 
 from trilingua.core.config import to_json
-from trilingua.core.errors import InputError
-from trilingua.core.io import read_json, write_json
 from trilingua.core.random import make_generator
 from trilingua.data.augment import AugmentConfig, augment, shift_offsets
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
 from trilingua.data.cluster import workers_at
-from trilingua.data.shards import SceneRecord, write_shard
+from trilingua.data.directory import adopt_settings
+from trilingua.data.shards import SceneRecord, holds_scenes, write_shard
 from trilingua.data.tokenize import edit_record, question_record
 from trilingua.scenes.scene import Scene
 from trilingua.tokenizers.images import ImageTokenizer
@@ -49,8 +48,8 @@ def tokenize_folder(
 ) -> int:
     """Write the shards of a data directory and return how many scenes they hold; shards that exist are kept.
 
-    An interrupted call goes on where it stopped, if it is called with the same arguments; `manifest.json` beside
-    the shards says which they were.
+    An interrupted call goes on where it stopped, if it is called with the same arguments; `settings.json` beside
+    the shards says which they were. The data may have grown since: what is new is added.
 
     Args:
         folder: the data.
@@ -65,7 +64,7 @@ def tokenize_folder(
 
     Raises:
         VocabularyError: `out` holds shards of another vocabulary.
-        InputError: `out` holds shards of another image tokenizer, another number of scenes or another size.
+        InputError: `out` holds shards of another image tokenizer, of more scenes, of another size, or other things.
         WorkerError: a process died.
         DependencyError: a cluster is wanted and Ray is not installed.
     """
@@ -75,37 +74,31 @@ def tokenize_folder(
     vocabulary = tools.sequences.vocabulary
     if (out / "vocabulary.json").exists():
         vocabulary.require(Vocabulary.load(out / "vocabulary.json").digest, str(out))
-    vocabulary.save(out / "vocabulary.json")
-    _start_or_go_on(
-        out / "manifest.json",
-        {
-            "scenes": len(folder),
-            "scenes_per_shard": scenes_per_shard,
-            "vocabulary": vocabulary.digest,
-            "images": tools.images.digest,
-            "augmentation": to_json(augmentation),
-        },
+    settings = {
+        "num_scenes": len(folder),
+        "scenes_per_shard": scenes_per_shard,
+        "vocabulary": vocabulary.digest,
+        "images": tools.images.digest,
+        "augmentation": to_json(augmentation),
+    }
+    adopt_settings(
+        out,
+        settings,
+        command="trilingua tokenize",
+        may_become=lambda name, old, new: name == "num_scenes" and isinstance(old, int) and old < new,
     )
+    vocabulary.save(out / "vocabulary.json")
     del tools  # in a pool, this process only waits
     starts = range(0, len(folder), scenes_per_shard)
-    missing = [start for start in starts if not _shard_path(out, start).exists()]
+    missing = [
+        start
+        for start in starts
+        if not holds_scenes(_shard_path(out, start), min(scenes_per_shard, len(folder) - start))
+    ]
     setup = (_start_worker, (folder, out, make_tools, augmentation, scenes_per_shard, batch_size))
     with workers_at(cluster, num_workers, *setup) as run:
         run(_make_shard, missing, title="shards", total=len(starts))
     return len(folder)
-
-
-def _start_or_go_on(path: Path, manifest: dict[str, Any]) -> None:
-    """Write what shards are made from, or check it: shards of two kinds in one folder could not be told apart."""
-    if path.exists():
-        found = read_json(path)
-        for name, value in manifest.items():
-            if isinstance(found, dict) and found.get(name, value) != value:
-                raise InputError(
-                    f"{path}: shards here were made with {name} {found[name]}, now it is {value}; "
-                    "choose another --out, or remove the folder"
-                )
-    write_json(path, manifest)
 
 
 def _shard_path(out: Path, start: int) -> Path:

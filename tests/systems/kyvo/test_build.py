@@ -18,7 +18,7 @@ from trilingua.data.tokenize_folder import tokenize_folder
 from trilingua.models.decoder import Decoder
 from trilingua.models.llama_weights import read_llama_config
 from trilingua.models.smollm2 import smollm2_folder
-from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers, schema_named
+from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers, schema_named, write_slim_run
 from trilingua.systems.kyvo.config import kyvo_tiny, kyvo_tiny_tokenizers
 from trilingua.systems.kyvo.pipeline import Kyvo
 from trilingua.systems.kyvo.train import tools_of, train_decoder, train_tokenizers
@@ -141,3 +141,6 @@ def test_a_run_that_reads_latents_is_given_an_eye(tiny_run, tiny_tokenizers_run,
     torch.testing.assert_close(model._see([picture])[0].vectors, seen.vectors[0])
     with pytest.raises(VocabularyError):
         train_decoder(replace_dotted(kyvo_tiny(), changes | {"tokenizers": str(tiny_tokenizers_run)}), tmp_path / "no")
+    write_slim_run(tmp_path / "slim", tokenizers, *load_decoder(tmp_path / "run", tokenizers))
+    written = (tmp_path / "slim" / "config.json").read_text()
+    assert not any(str(path) in written for path in (tiny_run, tmp_path, clevr_folder))

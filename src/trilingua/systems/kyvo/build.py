@@ -277,7 +277,7 @@ def write_tokenizer_files(
 def write_slim_run(run: Path, tokenizers: Tokenizers, config: KyvoConfig, decoder: Decoder) -> None:
     """Write a run directory that holds what loading needs and no more, in half precision: the form to ship.
 
-    Paths of the training data and of the backbone are left out, the state of training and the probes too.
+    Paths of the training data and of what training began with are left out, the state of training and the probes too.
 
     Args:
         run: the folder; it is made.
@@ -287,7 +287,8 @@ def write_slim_run(run: Path, tokenizers: Tokenizers, config: KyvoConfig, decode
     """
     recipe = "full" if config.recipe == "lora" else config.recipe
     config = dataclasses.replace(config, tokenizers="", data="", backbone="", recipe=recipe)
-    tokenizers = dataclasses.replace(tokenizers, config=dataclasses.replace(tokenizers.config, data=""))
+    first = dataclasses.replace(tokenizers.config, data="", start="", learns="all")
+    tokenizers = dataclasses.replace(tokenizers, config=first)
     write_tokenizer_files(run, tokenizers, config, dtype=torch.float16)
     save_module(decoder, run / "model.safetensors", dtype=torch.float16, prefix="decoder.")
 
