@@ -97,7 +97,7 @@ def test_tokenize_writes_shards_that_train(tiny_tokenizers_run, tiny_data, tmp_p
     status, printed, err = call(capsys, "tokenize", tiny_data, "--checkpoint", tiny_tokenizers_run, "--out", out)
     assert (status, printed) == (0, f"{out}: 6 scenes\n"), err
     assert sorted(path.name for path in out.iterdir()) == [
-        "manifest.json",
+        "settings.json",
         "shard_00000000.safetensors",
         "vocabulary.json",
     ]
