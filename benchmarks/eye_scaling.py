@@ -6,14 +6,13 @@ above which no recognition by this eye can come. Runs that are finished are kept
 """
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import tyro
 from matplotlib.figure import Figure
-from tables import Section
+from tables import Section, last_figures
 
 import trilingua
 from trilingua.core.config import replace_dotted
@@ -26,6 +25,8 @@ from trilingua.training.checkpoints import find_checkpoint
 
 DEPTHS = (1, 3, 6)
 STEPS = (100, 200, 400, 800)
+FIGURES = ("place_score", "place_error")
+"""What `EyeTask.evaluate` says of held-out pictures after the last step."""
 WANTED = (0.9212, 0.95)
 """Scores: what the paper's recognition reaches, and the goal."""
 
@@ -55,11 +56,11 @@ def main(
         for steps in STEPS:
             run = out / f"{depth}-layers-{steps}-steps"
             config = _configure(depth, steps, data, start or trilingua.shipped_model(), batch_size, num_threads)
-            if _figures(run, steps) is None:
+            if last_figures(run, steps, FIGURES) is None:
                 result = train_tokenizers(config, run, resume=find_checkpoint(run) is not None)
                 if result.reason == "interrupted":
                     return
-            figures = _figures(run, steps)
+            figures = last_figures(run, steps, FIGURES)
             assert figures is not None, "the run is finished"
             size, pictures = _parameters(config), steps * batch_size
             score, error = figures["place_score"], figures["place_error"]
@@ -104,14 +105,6 @@ def _parameters(config: TokenizersConfig) -> int:
         for sizes in (config.images, dataclasses.replace(config.images, eye_layers=0))
     )
     return with_eye - without
-
-
-def _figures(run: Path, steps: int) -> dict[str, float] | None:
-    """Return the figures after the last step, or None where training has not come so far."""
-    path = run / "metrics.jsonl"
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
-    last = [line for line in lines if line["step"] == steps and "evaluation/place_score" in line]
-    return {name: last[-1][f"evaluation/{name}"] for name in ("place_score", "place_error")} if last else None
 
 
 def _draw(amounts: np.ndarray, losses: np.ndarray, law: ScalingLaw, out: Path) -> None:

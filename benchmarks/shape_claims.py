@@ -5,7 +5,6 @@ are finished are kept, so the command can be stopped and given again; `docs/cook
 """
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from tables import Section
+from tables import Section, last_figures
 
 from trilingua.core.config import replace_dotted
 from trilingua.quantize.multiscale import MultiScaleConfig
@@ -192,10 +191,7 @@ def _configure(name: str, data: Path, seed: int) -> ShapeConfig:
 
 def _figures(run: Path, name: str) -> dict[str, float] | None:
     """Return the figures after the last step, or None where training has not come so far."""
-    path = run / "metrics.jsonl"
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
-    last = [line for line in lines if line["step"] == VARIANTS[name].trainer.max_steps and "evaluation/iou" in line]
-    return {name: last[-1][f"evaluation/{name}"] for name in FIGURES} if last else None
+    return last_figures(run, VARIANTS[name].trainer.max_steps, FIGURES)
 
 
 def _tell(claim: Claim, rows: Mapping[str, list[dict[str, float]]]) -> Section:

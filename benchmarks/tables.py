@@ -1,7 +1,9 @@
-"""What a benchmark hands back, and how it is written down."""
+"""What a benchmark hands back, and how it is written down; what a training run that is finished says of itself."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(kw_only=True)
@@ -24,6 +26,14 @@ class Section:
         lines += [_row(row) for row in self.rows]
         lines += ["", *(f"- {note}" for note in self.notes)] if self.notes else []
         return "\n".join(lines) + "\n"
+
+
+def last_figures(run: Path, step: int, names: Sequence[str]) -> dict[str, float] | None:
+    """Return figures of a run's evaluation after its last step, or None where training has not come so far."""
+    path = run / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    last = [line for line in lines if line["step"] == step and f"evaluation/{names[0]}" in line]
+    return {name: last[-1][f"evaluation/{name}"] for name in names} if last else None
 
 
 def reached(ratio: float, target: float) -> str:

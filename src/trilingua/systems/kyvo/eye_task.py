@@ -16,16 +16,15 @@ from trilingua.core.config import to_json
 from trilingua.core.errors import ConfigError
 from trilingua.data.cells import NUM_CELL_VALUES, num_cell_classes
 from trilingua.data.pictures import PictureBatch
+from trilingua.metrics.scene_match import THRESHOLDS
 from trilingua.nn.probes import DenseProbe
 from trilingua.scenes.schema import CLEVR, Schema
+from trilingua.systems.kyvo.picture_task import PictureTask
 from trilingua.tokenizers.images import ImageTokenizer
-from trilingua.training.task import Metrics, TrainTask
-
-_THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25)
-"""Distances in metres at which an object counts as found, as of the Jaccard index."""
+from trilingua.training.task import Metrics
 
 
-class EyeTask(TrainTask):
+class EyeTask(PictureTask):
     """Trains the eye of an `ImageTokenizer` on pictures whose objects are known.
 
     Args:
@@ -48,31 +47,16 @@ class EyeTask(TrainTask):
     ) -> None:
         if images.eye is None:
             raise ConfigError("learns: 'eye', but images.eye_layers is 0; give it layers, 3 for example")
-        self.images, self.held_out, self.on_start = images, held_out, on_start
         images.requires_grad_(False)
         images.eye.requires_grad_(True)
-        self.model = _Trained(images, DenseProbe(images.config.dim, num_cell_classes(schema), NUM_CELL_VALUES))
-
-    def modules(self) -> nn.Module:
-        """Return the tokenizer and the probe."""
-        return self.model
+        model = _Trained(images, DenseProbe(images.config.dim, num_cell_classes(schema), NUM_CELL_VALUES))
+        super().__init__(images.config, model, held_out=held_out, on_start=on_start)
+        # Under its own type, whose parts the loss names.
+        self.model: _Trained = model
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what a resumed run must agree with."""
-        return {"images": to_json(self.images.config), "learns": "eye"}
-
-    def write_run_files(self, run_dir: Path) -> None:
-        """Write what makes the run readable; what that is only the caller knows."""
-        if self.on_start is not None:
-            self.on_start(run_dir)
-
-    def batch_weight(self, batch: PictureBatch) -> float:
-        """Return the number of pictures."""
-        return float(len(batch.images))
-
-    def num_tokens(self, batch: PictureBatch) -> int:
-        """Return the number of cells."""
-        return len(batch.images) * self.images.config.tokens_per_image
+        return {"images": to_json(self.config), "learns": "eye"}
 
     def loss(self, batch: PictureBatch) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the probe's loss and how well it reads."""
@@ -95,7 +79,7 @@ class EyeTask(TrainTask):
         errors = torch.cat(
             [_place_errors(known[:, 2:], found[:, 2:]) for known, found in zip(batch.values, said, strict=True)]
         )
-        within = torch.stack([(errors < threshold).float().mean() for threshold in _THRESHOLDS])
+        within = torch.stack([(errors < threshold).float().mean() for threshold in THRESHOLDS])
         return {**told, "place_error": float(errors.mean()), "place_score": float(within.mean())}
 
 

@@ -28,8 +28,8 @@ from trilingua.models.discriminator import PatchDiscriminator, adaptive_weight
 from trilingua.nn.probes import DenseProbe
 from trilingua.quantize.vq import code_usage
 from trilingua.scenes.schema import CLEVR, Schema
+from trilingua.systems.kyvo.picture_task import PictureTask
 from trilingua.tokenizers.images import ImageTokenizer, Reconstruction, pixels_to_image
-from trilingua.training.task import TrainTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class ImageLossConfig:
     """Pictures of a batch that go through the structural, perceptual and adversarial losses, which are slow."""
 
 
-class ImageTokenizerTask(TrainTask):
+class ImageTokenizerTask(PictureTask):
     """Trains an `ImageTokenizer` on pictures whose objects are known.
 
     The discriminator learns in the same step as the tokenizer, by a loss of its own that reaches nothing else.
@@ -86,10 +86,8 @@ class ImageTokenizerTask(TrainTask):
         held_out: PictureBatch | None = None,
         on_start: Callable[[Path], None] | None = None,
     ) -> None:
-        config = images.config
-        self.config, self.losses, self.held_out, self.on_start = config, losses, held_out, on_start
-        classes = num_cell_classes(schema)
-        self.model = _Trained(
+        config, classes = images.config, num_cell_classes(schema)
+        model = _Trained(
             images,
             DenseProbe(config.code_dim, classes, NUM_CELL_VALUES),
             DenseProbe(config.code_dim, classes, 2),
@@ -97,28 +95,15 @@ class ImageTokenizerTask(TrainTask):
             PatchDiscriminator() if losses.adversarial else None,
             DenseProbe(config.dim, classes, NUM_CELL_VALUES) if config.eye_layers else None,
         )
+        super().__init__(config, model, held_out=held_out, on_start=on_start)
+        # Under its own type, whose parts the loss names.
+        self.model: _Trained = model
+        self.losses = losses
         self.distance = FeatureDistance() if losses.perceptual else None
-
-    def modules(self) -> nn.Module:
-        """Return the tokenizer, its probes and its discriminator."""
-        return self.model
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what a resumed run must agree with."""
         return {"images": to_json(self.config), "losses": to_json(self.losses)}
-
-    def write_run_files(self, run_dir: Path) -> None:
-        """Write what makes the run readable; what that is only the caller knows."""
-        if self.on_start is not None:
-            self.on_start(run_dir)
-
-    def batch_weight(self, batch: PictureBatch) -> float:
-        """Return the number of pictures."""
-        return float(len(batch.images))
-
-    def num_tokens(self, batch: PictureBatch) -> int:
-        """Return the number of cells."""
-        return len(batch.images) * self.config.tokens_per_image
 
     def loss(self, batch: PictureBatch) -> tuple[Float[Tensor, ""], dict[str, float | Tensor]]:
         """Return the weighted sum of all losses, and each of them."""

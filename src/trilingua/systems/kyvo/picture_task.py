@@ -1,0 +1,48 @@
+"""What all training on pictures whose objects are known has in common, whichever part of the tokenizer learns."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from trilingua.data.pictures import PictureBatch
+from trilingua.tokenizers.images import ImageTokenizerConfig
+from trilingua.training.task import TrainTask
+
+
+class PictureTask(TrainTask):
+    """Counts pictures and cells, and writes the run's files when a run begins.
+
+    Args:
+        config: of the image tokenizer.
+        model: all that is trained or saved.
+        held_out: pictures for evaluation; None to skip it.
+        on_start: writes what else a run directory needs; what that is only the caller knows.
+    """
+
+    def __init__(
+        self,
+        config: ImageTokenizerConfig,
+        model: nn.Module,
+        *,
+        held_out: PictureBatch | None,
+        on_start: Callable[[Path], None] | None,
+    ) -> None:
+        self.config, self.model, self.held_out, self.on_start = config, model, held_out, on_start
+
+    def modules(self) -> nn.Module:
+        """Return the model."""
+        return self.model
+
+    def write_run_files(self, run_dir: Path) -> None:
+        """Write what makes the run readable."""
+        if self.on_start is not None:
+            self.on_start(run_dir)
+
+    def batch_weight(self, batch: PictureBatch) -> float:
+        """Return the number of pictures."""
+        return float(len(batch.images))
+
+    def num_tokens(self, batch: PictureBatch) -> int:
+        """Return the number of cells."""
+        return len(batch.images) * self.config.tokens_per_image
