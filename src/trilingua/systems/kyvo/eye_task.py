@@ -49,10 +49,10 @@ class EyeTask(PictureTask):
             raise ConfigError("learns: 'eye', but images.eye_layers is 0; give it layers, 3 for example")
         images.requires_grad_(False)
         images.eye.requires_grad_(True)
-        model = _Trained(images, DenseProbe(images.config.dim, num_cell_classes(schema), NUM_CELL_VALUES))
-        super().__init__(images.config, model, held_out=held_out, on_start=on_start)
-        # Under its own type, whose parts the loss names.
-        self.model: _Trained = model
+        self.model: _Trained = _Trained(
+            images, DenseProbe(images.config.dim, num_cell_classes(schema), NUM_CELL_VALUES)
+        )
+        super().__init__(images.config, held_out=held_out, on_start=on_start)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what a resumed run must agree with."""

@@ -87,7 +87,7 @@ class ImageTokenizerTask(PictureTask):
         on_start: Callable[[Path], None] | None = None,
     ) -> None:
         config, classes = images.config, num_cell_classes(schema)
-        model = _Trained(
+        self.model: _Trained = _Trained(
             images,
             DenseProbe(config.code_dim, classes, NUM_CELL_VALUES),
             DenseProbe(config.code_dim, classes, 2),
@@ -95,9 +95,7 @@ class ImageTokenizerTask(PictureTask):
             PatchDiscriminator() if losses.adversarial else None,
             DenseProbe(config.dim, classes, NUM_CELL_VALUES) if config.eye_layers else None,
         )
-        super().__init__(config, model, held_out=held_out, on_start=on_start)
-        # Under its own type, whose parts the loss names.
-        self.model: _Trained = model
+        super().__init__(config, held_out=held_out, on_start=on_start)
         self.losses = losses
         self.distance = FeatureDistance() if losses.perceptual else None
 

@@ -15,20 +15,21 @@ class PictureTask(TrainTask):
 
     Args:
         config: of the image tokenizer.
-        model: all that is trained or saved.
         held_out: pictures for evaluation; None to skip it.
         on_start: writes what else a run directory needs; what that is only the caller knows.
     """
 
+    model: nn.Module
+    """All that is trained or saved."""
+
     def __init__(
         self,
         config: ImageTokenizerConfig,
-        model: nn.Module,
         *,
         held_out: PictureBatch | None,
         on_start: Callable[[Path], None] | None,
     ) -> None:
-        self.config, self.model, self.held_out, self.on_start = config, model, held_out, on_start
+        self.config, self.held_out, self.on_start = config, held_out, on_start
 
     def modules(self) -> nn.Module:
         """Return the model."""
