@@ -269,9 +269,7 @@ def test_a_batch_asks_no_probe_about_pictures_that_it_lacks(shards: Shards) -> N
     assert batch.drawn.tokens.shape[0] > 0
     unread = next(PackedStream(shards, builder_of({"recognition": 1.0}), seed=0))
     assert unread.drawn.tokens.shape == (0, CODES)
-    assert unread.referents.tokens.shape == (0,)
-    assert unread.referents.objects.shape == (0, CLEVR.max_objects)
-    assert unread.referents.members.shape == (0, CLEVR.max_objects)
+    assert batch.pointers.tokens.shape == batch.pointers.owners.shape == batch.pointers.targets.shape == (0,)
 
 
 @pytest.mark.parametrize(

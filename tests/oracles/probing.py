@@ -1,5 +1,8 @@
 """What a probe is asked about the pictures of separate sequences, one cell at a time."""
 
+import itertools
+import math
+
 import torch
 
 
@@ -46,20 +49,32 @@ def probe_loss(probe, states, classes, values):
     return total + (sum(errors) / len(errors) if errors else 0.0)
 
 
-def texts_of(sequences, records, vocabulary):
-    """Return (row, place, places, members) for each step of each program or reference that gives objects.
+def pointers_of(sequences, records, vocabulary, scenes):
+    """Return (row, place, places) for each token that is told where to look, and where that is.
 
-    The place is that of the step's last id, the places are those that close the objects of the given scene.
+    A step of a program or reference that gives objects looks from its last id at the ids that close them in the given
+    scene. An object of a recognized scene looks, from the id before each of its own, at the codes of its cells.
     """
     found = []
     for row, (ids, record) in enumerate(zip(sequences, records, strict=True)):
         output = ids.index(vocabulary.marker("[OUTPUT-START]"))
-        closing = [at for at in range(output) if ids[at] == vocabulary.marker("[OBJECT-END]")]
+        ends = [at for at in range(len(ids)) if ids[at] == vocabulary.marker("[OBJECT-END]")]
+        closing = [at for at in ends if at < output]
         for item in (*record.questions, *record.edits):
             text = list(getattr(item, "question", None) or item.instruction)
             if ids[output - len(text) : output] == text:
-                steps = enumerate(item.referents, output + 1)
-                found += [(row, place, closing, members) for place, members in steps if members >= 0]
+                for place, members in enumerate(item.referents, output + 1):
+                    if members >= 0:
+                        found.append((row, place, [at for k, at in enumerate(closing) if members >> k & 1]))
+        if ids[output + 1] == vocabulary.marker("[SCENE-START]") and ids[output - 1] == vocabulary.marker("[IMAGE-END]"):
+            codes = [at for at in range(output) if vocabulary.kind(ids[at]) == "image"]
+            objects = scenes.detokenize(list(record.scene)).scene.objects
+            cells = {number: [] for number in range(len(objects))}
+            for at, classes, (*_, x, y) in zip(codes, record.cell_classes, record.cell_values.tolist(), strict=True):
+                if classes[0] == 1:
+                    cells[min(cells, key=lambda k: math.dist(objects[k].location[:2], (x, y)))].append(at)
+            for number, (before, end) in enumerate(itertools.pairwise([output + 1, *ends])):
+                found += [(row, place, cells[number]) for place in range(before, end) if cells[number]]
     return found
 
 

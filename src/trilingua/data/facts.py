@@ -31,20 +31,20 @@ class Facts(NamedTuple):
 
 
 class Pointers(NamedTuple):
-    """Tokens of a batch that are about objects of their scene: where both are, and which objects they are."""
+    """Tokens of a batch that are about something that came before them, and where to look for it."""
 
-    tokens: Int[Tensor, " text"]
+    tokens: Int[Tensor, " pointer"]
     """Index among the flattened tokens of the batch."""
-    objects: Int[Tensor, "text object"]
-    """Indices of the tokens that close the scene's objects, by their numbers; 0 where there is none."""
-    members: Int8[Tensor, "text object"]
-    """Whether the token is about the object; -1 where there is none."""
+    owners: Int[Tensor, " target"]
+    """Which pointer each target belongs to; a pointer may have many, and has itself where there is nothing to see."""
+    targets: Int[Tensor, " target"]
+    """Index among the flattened tokens of the batch."""
 
 
-_Pointer = tuple[int, Int64[np.ndarray, "..."], int]
-"""One of `Pointers`: its token, those of the objects, and the set that it is about."""
+_Pointer = tuple[int, Int64[np.ndarray, " target"]]
+"""A token, and those that it is told to look at."""
 
-_ClosedObjects = tuple[Int64[np.ndarray, "..."], ObjectTargets]
+_ClosedObjects = tuple[Int64[np.ndarray, " object"], ObjectTargets]
 """The objects of one scene: the tokens that close them, and what they are."""
 
 
@@ -86,7 +86,10 @@ class FactCollector:
                 self._objects.append((start + place + closings, known))
             elif opening == output and tree.ids[place + 1] == image:
                 self._drawn.append((start + place, record))
-        self._pointers += _pointers(tree, referents, start, closings)
+            elif opening == output and tree.ids[tree.starts[parent]] == image:
+                picture = start + tree.starts[parent] + np.array(self._sequences.code_positions)
+                self._pointers += _to_cells(start + place, closings, known, picture, record)
+        self._pointers += _to_objects(tree, referents, start, closings)
         return is_given
 
     def given(self, like: SceneRecord) -> Facts:
@@ -125,27 +128,67 @@ class FactCollector:
             torch.from_numpy(np.concatenate([*values, np.zeros((0, NUM_OBJECT_VALUES), np.float32)])),
         )
 
-    def referents(self) -> Pointers:
-        """Return which objects the texts' tokens are about."""
-        shape = (len(self._pointers), self._sequences.scenes.schema.max_objects)
-        objects, members = np.zeros(shape, np.int64), np.full(shape, -1, np.int8)
-        for text, (_, closings, referents) in enumerate(self._pointers):
-            objects[text, : len(closings)] = closings
-            members[text, : len(closings)] = referents >> np.arange(len(closings)) & 1
-        tokens = torch.tensor([token for token, _, _ in self._pointers], dtype=torch.int64)
-        return Pointers(tokens, torch.from_numpy(objects), torch.from_numpy(members))
+    def pointers(self) -> Pointers:
+        """Return where tokens are told to look: at objects of the given scene, or at cells of the given picture."""
+        targets = [targets for _, targets in self._pointers]
+        owners = np.repeat(np.arange(len(targets)), [len(each) for each in targets])
+        return Pointers(
+            torch.tensor([token for token, _ in self._pointers], dtype=torch.int64),
+            torch.from_numpy(owners),
+            torch.from_numpy(np.concatenate([*targets, np.zeros(0, np.int64)])),
+        )
 
 
-def _pointers(
+def _to_objects(
     tree: Tree, referents: Sequence[Ids], start: int, closings: Int64[np.ndarray, " object"]
 ) -> Iterator[_Pointer]:
-    """Yield the pointers of a tree that stands at `start`, in a scene whose objects are closed at `closings`."""
+    """Yield the pointers of a tree's texts to the tokens that close what they mean.
+
+    Args:
+        tree: it stands at `start`.
+        referents: as `FactCollector.add` takes them.
+        start: among the tokens of the batch.
+        closings: where objects are closed in the tree's scene.
+    """
     for leaf, sets in zip(tree.leaves, referents, strict=True):
-        known = [(offset, members) for offset, members in enumerate(sets) if members != UNKNOWN]
+        known = [(start + tree.starts[leaf] + k, members) for k, members in enumerate(sets) if members != UNKNOWN]
         if known:
             # The text comes right after the scene.
             scene = start + tree.starts[tree.parents[tree.parents[leaf]]]
-            yield from ((start + tree.starts[leaf] + offset, scene + closings, members) for offset, members in known)
+            for token, members in known:
+                meant = members >> np.arange(len(closings)) & 1
+                yield token, scene + closings[meant == 1] if members else np.array([token])
+
+
+def _to_cells(
+    first: int,
+    closings: Int64[np.ndarray, " object"],
+    known: ObjectTargets,
+    picture: Int64[np.ndarray, " cell"],
+    record: SceneRecord,
+) -> Iterator[_Pointer]:
+    """Yield the pointers of a scene that is recognized to the cells that show the object that is about to be written.
+
+    Args:
+        first: the token that the scene's first one follows.
+        closings: where objects are closed in the scene.
+        known: what these objects are.
+        picture: the tokens of the picture's cells.
+        record: what the cells show.
+    """
+    places = record.cell_values[:, 2:].astype(np.float32)
+    shown = np.flatnonzero(record.cell_classes[:, 0] == 1)
+    if not len(closings):
+        return
+    # Cells know exactly where their object stands, the scene nearly so.
+    distances = np.linalg.norm(places[shown, None] - known.values[None, :, :2], axis=-1)
+    owners = distances.argmin(axis=1)
+    begin = 1  # behind the scene's opening
+    for number, closing in enumerate(closings):
+        cells = picture[shown[owners == number]]
+        if len(cells):
+            yield from ((first + place, cells) for place in range(begin, closing + 1))
+        begin = closing + 1
 
 
 def _cells(pictures: Sequence[tuple[int, SceneRecord]], offsets: Sequence[int], like: SceneRecord) -> Facts:

@@ -82,8 +82,8 @@ class KyvoBatch(NamedTuple):
     """Of the pictures that are drawn of a scene; a cell's token is the one that its code is predicted to follow."""
     objects: Facts
     """Of the scenes that are given; an object's token is the one that closes it."""
-    referents: Pointers
-    """Of the programs that are written for questions and instructions, and of edited scenes."""
+    pointers: Pointers
+    """Of programs that are written for questions and instructions, of edited scenes, and of recognized ones."""
 
 
 class SequenceBuilder:
@@ -314,6 +314,6 @@ class PackedStream:
             vectors=known.vectors(record),
             drawn=known.drawn(record),
             objects=known.objects(),
-            referents=known.referents(),
+            pointers=known.pointers(),
         )
         return batch, number

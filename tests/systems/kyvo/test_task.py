@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from tests.oracles.packing import placed, separate_loss, unpacked
-from tests.oracles.probing import cells_of, guided_loss, objects_of, probe_loss, texts_of
+from tests.oracles.probing import cells_of, guided_loss, objects_of, pointers_of, probe_loss
 
 from trilingua.core.config import replace_dotted
 from trilingua.core.errors import ConfigError
@@ -95,19 +95,21 @@ def test_loss_and_gradients_equal_separate_sequences(
 
     assert set(task.model.probes) == (set(weights) if probe_weight else set())
     if probe_weight:
-        texts = texts_of(rows, records, tiny_tokenizers.vocabulary)
-        assert len(texts) == len(batch.referents.tokens) > 0
-        assert {bool(members) for *_, members in texts} == {True, False}
+        pointers = pointers_of(rows, records, tiny_tokenizers.vocabulary, tiny_tokenizers.sequences.scenes)
+        assert len(pointers) == len(batch.pointers.tokens)
+        # Steps of programs that give something or nothing, and objects that are recognized.
+        assert {bool(targets) for *_, targets in pointers} == {True, False}
+        assert any(tiny_tokenizers.vocabulary.kind(rows[row][at]) == "image" for row, _, them in pointers for at in them)
         missed: list[torch.Tensor] = []
-        for row in {row for row, *_ in texts}:
-            mine = [text for text in texts if text[0] == row]
+        for row in {row for row, *_ in pointers}:
+            mine = [pointer for pointer in pointers if pointer[0] == row]
             missed += guided_loss(
                 decoder.layers[1].attention,
                 state(row, second),
                 placed(rows[row], places),
                 decoder.config.rope_theta,
-                [place for _, place, _, _ in mine],
-                [[at for k, at in enumerate(closing) if members >> k & 1] for *_, closing, members in mine],
+                [place for _, place, _ in mine],
+                [targets for *_, targets in mine],
             )
         guidance = torch.stack(missed).mean()
         torch.testing.assert_close(metrics["guidance"], guidance.detach(), rtol=1e-4, atol=1e-5)

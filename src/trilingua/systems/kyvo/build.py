@@ -186,6 +186,15 @@ def _load_run(run: str, tokenizers: Tokenizers) -> Decoder:
     return other
 
 
+def sees_already(config: KyvoConfig, tokenizers: Tokenizers) -> bool:
+    """Return whether the decoder starts from a run that has learned to read what this very image tokenizer sees."""
+    return (
+        config.recipe != "scratch"
+        and _is_run(config.backbone)
+        and load_tokenizers(config.backbone).images.digest == tokenizers.images.digest
+    )
+
+
 def _adapt(decoder: Decoder, config: KyvoConfig) -> None:
     """Freeze the backbone and add adapters to it; what is new to it trains: markers, numbers, projector, head."""
     add_adapters(decoder.layers, rank=config.lora_rank)

@@ -102,7 +102,8 @@ class KyvoConfig:
     """The layer after which the probes ask, from 1; the layers above read what they taught."""
     guidance_weight: float = 1.0
     """Weight of the loss that tells the first head of the layer after `probe_layer` where to look: from each step of a
-    program at the objects that it gives, from each object of an edited scene at the given one if it is changed."""
+    program at the objects that it gives, from each object of an edited scene at the given one if it is changed, from
+    each object of a recognized scene at the cells of the picture that show it."""
     held_out: int = 64
     """Scenes at the end of the shards that only evaluation sees."""
     score_map: ScoreMap = field(default_factory=ScoreMap)

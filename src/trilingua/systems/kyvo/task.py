@@ -129,7 +129,7 @@ class KyvoTask(TrainTask):
         if self.config.guidance_weight:
             missed, found = self._guidance(batch, mask)
             total = total + self.config.guidance_weight * missed
-            if len(batch.referents.tokens):
+            if len(batch.pointers.tokens):
                 metrics |= {"guidance": missed.detach(), "guidance_share": found}
         self._probed.output = self._guided.output = None
         return total, metrics
@@ -144,17 +144,14 @@ class KyvoTask(TrainTask):
         first = heads[:, :, [0, attention.num_heads]]  # the first query, and the key that it meets
         rotation = self.model.decoder.rotary(batch.packed.positions, first.dtype)
         queries, keys = rotate(first, *rotation).unbind(2)
-        tokens, objects, members = batch.referents
+        tokens, owners, targets = batch.pointers
+        wanted = torch.zeros(len(tokens), length, dtype=torch.bool, device=tokens.device)
+        wanted[owners, targets % length] = True
         parts = []
         for row in range(num_rows):
             here = tokens // length == row
             places = tokens[here] % length
-            wanted = torch.zeros(len(places), length, dtype=torch.bool, device=places.device)
-            inside = members[here] == 1
-            wanted[inside.nonzero()[:, 0], objects[here][inside] % length] = True
-            # Where there is nothing to look at, it looks at itself.
-            wanted[torch.arange(len(places), device=places.device), places] = ~inside.any(1)
-            found = guidance_loss(queries[row, places], keys[row], mask[row, 0, places], wanted)
+            found = guidance_loss(queries[row, places], keys[row], mask[row, 0, places], wanted[here])
             parts.append(torch.stack(found) * (len(places) / max(len(tokens), 1)))
         missed, share = torch.stack(parts).sum(0)
         return missed, share.detach()

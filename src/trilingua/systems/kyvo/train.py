@@ -23,6 +23,7 @@ from trilingua.systems.kyvo.build import (
     build_sequences,
     build_text_tokenizer,
     load_tokenizers,
+    sees_already,
     task_texts,
     write_tokenizer_files,
 )
@@ -118,7 +119,7 @@ def train_decoder(config: KyvoConfig, run: Path, *, resume: bool = False) -> Tra
     shards = Shards(folder, tokenizers.vocabulary, image_tokenizer=tokenizers.images.digest)
     torch.manual_seed(config.trainer.seed)
     decoder = build_decoder(config, tokenizers)
-    if decoder.embedding.seen_projector is not None:
+    if decoder.embedding.seen_projector is not None and not sees_already(config, tokenizers):
         some = [shards[index] for index in range(0, len(shards), -(-len(shards) // _ALIGNED_ON))]
         decoder.embedding.align_seen(
             torch.from_numpy(np.concatenate([record.vectors for record in some]).astype(np.float32)),
