@@ -18,7 +18,6 @@ from trilingua.data.loaders import KyvoBatch, LoaderConfig, PackedStream, Sequen
 from trilingua.data.packing import IGNORED, pack
 from trilingua.data.shards import Shards, write_shard
 from trilingua.scenes.scene import Scene, SceneObject
-from trilingua.scenes.schema import CLEVR
 from trilingua.systems.kyvo.build import Tokenizers
 from trilingua.tokenizers.scenes import NumberedScene
 from trilingua.tokenizers.sequences import TASKS

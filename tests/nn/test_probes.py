@@ -32,6 +32,19 @@ def test_the_loss_by_hand(probe):
     assert metrics == {"class_accuracy": 1.0, "value_error": pytest.approx(error, rel=1e-5)}
 
 
+def test_waves_are_asked_beside_their_values():
+    probe = DenseProbe(7, (2,), 1, num_frequencies=2)
+    with torch.no_grad():
+        probe.output.weight.copy_(torch.eye(7))
+        probe.output.bias.zero_()
+    features = torch.tensor([[9.0, 9.0, 0.5, 0.0, 0.0, 1.0, 1.0], [7.0, 7.0, 7.0, 7.0, 7.0, 7.0, 7.0]])
+    loss, metrics = probe.loss(features, torch.full((2, 1), -1), torch.tensor([[0.25], [NAN]]))
+    waves = [math.sin(0.25), math.sin(0.5), 1 - math.cos(0.25), 1 - math.cos(0.5)]
+    assert metrics["value_error"] == pytest.approx(0.25, rel=1e-5)
+    assert loss.item() == pytest.approx(0.25 + sum(waves) / 4, rel=1e-5)
+    assert torch.equal(probe.values(features), features[:, 2:3])
+
+
 def test_a_cell_is_right_only_in_all_its_categories(probe):
     features = torch.zeros(3, 7)
     features[:, 1] = 1.0  # says class 1 of the first and class 0 of the second

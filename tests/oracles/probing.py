@@ -30,7 +30,7 @@ def cells_of(sequences, records, vocabulary, order):
 
 
 def probe_loss(probe, states, classes, values):
-    """Return the sum over columns of the mean loss over the cells where it is known."""
+    """Return the sum over columns of the mean loss over the cells where it is known, and the mean errors of values."""
     outputs = torch.stack([probe.output(state) for state in states])
     total, start = 0.0, 0
     for column, count in enumerate(probe.num_classes):
@@ -40,41 +40,61 @@ def probe_loss(probe, states, classes, values):
             if truth[column] >= 0
         ]
         total, start = total + (sum(losses) / len(losses) if losses else 0.0), start + count
-    errors = [
-        abs(output[start + column] - float(truth[column]))
-        for output, truth in zip(outputs, values, strict=True)
-        for column in range(len(truth))
-        if truth[column] == truth[column]
-    ]
-    return total + (sum(errors) / len(errors) if errors else 0.0)
+    waves = [(wave, 2**k) for wave in (math.sin, math.cos) for k in range(probe.num_frequencies)]
+    for kinds in ([(float, 1)], waves):
+        errors, width = [], 0
+        for wave, power in kinds:
+            for column in range(len(values[0])):
+                errors += [
+                    abs(output[start + width] - wave(power * float(truth[column])))
+                    for output, truth in zip(outputs, values, strict=True)
+                    if truth[column] == truth[column]
+                ]
+                width += 1
+        total, start = total + (sum(errors) / len(errors) if errors else 0.0), start + width
+    return total
 
 
-def pointers_of(sequences, records, vocabulary, scenes):
-    """Return (row, place, places) for each token that is told where to look, and where that is.
+def pointers_of(sequences, records, vocabulary):
+    """Return (row, place, places) for each step of a program or reference that gives objects.
 
-    A step of a program or reference that gives objects looks from its last id at the ids that close them in the given
-    scene. An object of a recognized scene looks, from the id before each of its own, at the codes of its cells.
+    The place is that of the step's last id, the places are those that close these objects in the given scene.
     """
     found = []
     for row, (ids, record) in enumerate(zip(sequences, records, strict=True)):
         output = ids.index(vocabulary.marker("[OUTPUT-START]"))
-        ends = [at for at in range(len(ids)) if ids[at] == vocabulary.marker("[OBJECT-END]")]
-        closing = [at for at in ends if at < output]
+        closing = [at for at in range(output) if ids[at] == vocabulary.marker("[OBJECT-END]")]
         for item in (*record.questions, *record.edits):
             text = list(getattr(item, "question", None) or item.instruction)
             if ids[output - len(text) : output] == text:
                 for place, members in enumerate(item.referents, output + 1):
                     if members >= 0:
                         found.append((row, place, [at for k, at in enumerate(closing) if members >> k & 1]))
-        if ids[output + 1] == vocabulary.marker("[SCENE-START]") and ids[output - 1] == vocabulary.marker("[IMAGE-END]"):
+    return found
+
+
+def recognized_of(sequences, records, vocabulary, scenes):
+    """Return (row, place, places, item) for each id of each object of a recognized scene that a cell shows.
+
+    The place is that before the id, the places are those of the codes of the object's cells, the item is (its number
+    from 0, the object).
+    """
+    found = []
+    for row, (ids, record) in enumerate(zip(sequences, records, strict=True)):
+        output = ids.index(vocabulary.marker("[OUTPUT-START]"))
+        if ids[output - 1] == vocabulary.marker("[IMAGE-END]") and ids[output + 1] == vocabulary.marker(
+            "[SCENE-START]"
+        ):
             codes = [at for at in range(output) if vocabulary.kind(ids[at]) == "image"]
             objects = scenes.detokenize(list(record.scene)).scene.objects
             cells = {number: [] for number in range(len(objects))}
             for at, classes, (*_, x, y) in zip(codes, record.cell_classes, record.cell_values.tolist(), strict=True):
                 if classes[0] == 1:
                     cells[min(cells, key=lambda k: math.dist(objects[k].location[:2], (x, y)))].append(at)
-            for number, (before, end) in enumerate(itertools.pairwise([output + 1, *ends])):
-                found += [(row, place, cells[number]) for place in range(before, end) if cells[number]]
+            ends = [at for at in range(output, len(ids)) if ids[at] == vocabulary.marker("[OBJECT-END]")]
+            for item, (before, end) in zip(enumerate(objects), itertools.pairwise([output + 1, *ends]), strict=True):
+                if cells[item[0]]:
+                    found += [(row, place, cells[item[0]], item) for place in range(before, end)]
     return found
 
 

@@ -32,6 +32,9 @@ def num_cell_classes(schema: Schema) -> tuple[int, ...]:
 NUM_CELL_VALUES = 4
 """Columns of `CellTargets.values`."""
 
+NUM_FREQUENCIES = 4
+"""How many waves, of 6.3 to 0.8 units, a probe asks each value by where its answer is to become numbers."""
+
 
 class ObjectTargets(NamedTuple):
     """The facts that a probe is asked about the objects of a scene, in their order."""

@@ -44,8 +44,8 @@ class Pointers(NamedTuple):
 _Pointer = tuple[int, Int64[np.ndarray, " target"]]
 """A token, and those that it is told to look at."""
 
-_ClosedObjects = tuple[Int64[np.ndarray, " object"], ObjectTargets]
-"""The objects of one scene: the tokens that close them, and what they are."""
+_KnownObjects = tuple[Int64[np.ndarray, " object"], ObjectTargets]
+"""Tokens that stand for objects, and what these are."""
 
 
 class FactCollector:
@@ -59,7 +59,8 @@ class FactCollector:
         self._sequences = sequences
         self._given: list[tuple[int, SceneRecord]] = []
         self._drawn: list[tuple[int, SceneRecord]] = []
-        self._objects: list[_ClosedObjects] = []
+        self._objects: list[_KnownObjects] = []
+        self._recognized: list[_KnownObjects] = []
         self._pointers: list[_Pointer] = []
 
     def add(self, record: SceneRecord, tree: Tree, referents: Sequence[Ids], start: int) -> bool:
@@ -88,7 +89,9 @@ class FactCollector:
                 self._drawn.append((start + place, record))
             elif opening == output and tree.ids[tree.starts[parent]] == image:
                 picture = start + tree.starts[parent] + np.array(self._sequences.code_positions)
-                self._pointers += _to_cells(start + place, closings, known, picture, record)
+                for number, tokens, cells in _shown_objects(start + place, closings, known, picture, record):
+                    self._pointers += [(token, cells) for token in tokens]
+                    self._recognized.append((tokens, ObjectTargets(*(facts[number : number + 1] for facts in known))))
         self._pointers += _to_objects(tree, referents, start, closings)
         return is_given
 
@@ -118,10 +121,17 @@ class FactCollector:
 
     def objects(self) -> Facts:
         """Return what the objects of given scenes are; an object's token is the one that closes it."""
+        return self._of_objects(self._objects)
+
+    def recognized(self) -> Facts:
+        """Return what the objects of scenes that are recognized are; each has the tokens before its own."""
+        return self._of_objects(self._recognized)
+
+    def _of_objects(self, found: Sequence[_KnownObjects]) -> Facts:
         schema = self._sequences.scenes.schema
-        tokens = [closings for closings, _ in self._objects]
-        classes = [known.classes for _, known in self._objects]
-        values = [known.values for _, known in self._objects]
+        tokens = [tokens for tokens, _ in found]
+        classes = [np.broadcast_to(known.classes, (len(at), known.classes.shape[1])) for at, known in found]
+        values = [np.broadcast_to(known.values, (len(at), known.values.shape[1])) for at, known in found]
         return Facts(
             torch.from_numpy(np.concatenate([*tokens, np.zeros(0, np.int64)])),
             torch.from_numpy(np.concatenate([*classes, np.zeros((0, len(num_object_classes(schema))), np.int8)])),
@@ -160,14 +170,14 @@ def _to_objects(
                 yield token, scene + closings[meant == 1] if members else np.array([token])
 
 
-def _to_cells(
+def _shown_objects(
     first: int,
     closings: Int64[np.ndarray, " object"],
     known: ObjectTargets,
     picture: Int64[np.ndarray, " cell"],
     record: SceneRecord,
-) -> Iterator[_Pointer]:
-    """Yield the pointers of a scene that is recognized to the cells that show the object that is about to be written.
+) -> Iterator[tuple[int, Int64[np.ndarray, " token"], Int64[np.ndarray, " cell"]]]:
+    """Yield each object of a recognized scene that a cell shows: its number, the tokens before its own, its cells.
 
     Args:
         first: the token that the scene's first one follows.
@@ -176,18 +186,17 @@ def _to_cells(
         picture: the tokens of the picture's cells.
         record: what the cells show.
     """
-    places = record.cell_values[:, 2:].astype(np.float32)
-    shown = np.flatnonzero(record.cell_classes[:, 0] == 1)
     if not len(closings):
         return
-    # Cells know exactly where their object stands, the scene nearly so.
-    distances = np.linalg.norm(places[shown, None] - known.values[None, :, :2], axis=-1)
-    owners = distances.argmin(axis=1)
+    shown = np.flatnonzero(record.cell_classes[:, 0] == 1)
+    places = record.cell_values[shown, 2:].astype(np.float32)
+    # Cells know exactly where their object stands, the scene to the next number.
+    owners = np.linalg.norm(places[:, None] - known.values[None, :, :2], axis=-1).argmin(axis=1)
     begin = 1  # behind the scene's opening
     for number, closing in enumerate(closings):
         cells = picture[shown[owners == number]]
         if len(cells):
-            yield from ((first + place, cells) for place in range(begin, closing + 1))
+            yield number, first + np.arange(begin, closing + 1), cells
         begin = closing + 1
 
 

@@ -82,6 +82,8 @@ class KyvoBatch(NamedTuple):
     """Of the pictures that are drawn of a scene; a cell's token is the one that its code is predicted to follow."""
     objects: Facts
     """Of the scenes that are given; an object's token is the one that closes it."""
+    recognized: Facts
+    """Of the scenes that are recognized; an object's tokens are those that its own are predicted to follow."""
     pointers: Pointers
     """Of programs that are written for questions and instructions, of edited scenes, and of recognized ones."""
 
@@ -314,6 +316,7 @@ class PackedStream:
             vectors=known.vectors(record),
             drawn=known.drawn(record),
             objects=known.objects(),
+            recognized=known.recognized(),
             pointers=known.pointers(),
         )
         return batch, number

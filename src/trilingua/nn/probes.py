@@ -11,20 +11,32 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from trilingua.nn.sets import fourier_features
+
 
 class DenseProbe(nn.Module):
-    """One linear layer to the logits of several categories and to several real values.
+    """One linear layer to the logits of several categories, to several real values and to waves over these.
+
+    A value that features know as one number alone must be unfolded by whoever is to write it as one of many numbers.
+    Asked for its sines and cosines too, features know it as numbers are embedded and written.
 
     Args:
         dim: width of the features.
         num_classes: number of classes of each category.
         num_values: how many real values are predicted.
+        num_frequencies: of the waves over each value: 1, 2, 4, ...; 0 for none.
     """
 
-    def __init__(self, dim: int, num_classes: Sequence[int], num_values: int) -> None:
+    def __init__(self, dim: int, num_classes: Sequence[int], num_values: int, *, num_frequencies: int = 0) -> None:
         super().__init__()
-        self.num_classes = tuple(num_classes)
-        self.output = nn.Linear(dim, sum(num_classes) + num_values)
+        self.num_classes, self.num_values, self.num_frequencies = tuple(num_classes), num_values, num_frequencies
+        self.output = nn.Linear(dim, sum(num_classes) + num_values * (1 + 2 * num_frequencies))
+
+    def values(self, features: Float[Tensor, "*cells dim"]) -> Float[Tensor, "*cells value"]:
+        """Return the values that features tell."""
+        first = sum(self.num_classes)
+        told = slice(first, first + self.num_values)
+        return nn.functional.linear(features, self.output.weight[told], self.output.bias[told]).float()
 
     def loss(
         self,
@@ -40,11 +52,12 @@ class DenseProbe(nn.Module):
             values: the true values; NaN where there are none.
 
         Returns:
-            The sum of each category's mean cross-entropy and of the values' mean absolute error, each over
-            what is known; and the metrics `class_accuracy` (of all categories at once, where every one is
+            The sum of each category's mean cross-entropy, of the values' mean absolute error and of their waves',
+            each over what is known; and the metrics `class_accuracy` (of all categories at once, where every one is
             known) and `value_error` (mean, absolute). What is known nowhere counts 0.
         """
-        *logits, predicted = self.output(features).float().split([*self.num_classes, values.shape[-1]], dim=-1)
+        truths = fourier_features(values, self.num_frequencies)
+        *logits, predicted = self.output(features).float().split([*self.num_classes, truths.shape[-1]], dim=-1)
         total = features.new_zeros((), dtype=torch.float32)
         right = torch.ones_like(classes[..., 0], dtype=torch.bool)
         for index, category in enumerate(logits):
@@ -53,11 +66,15 @@ class DenseProbe(nn.Module):
             summed = F.cross_entropy(category.flatten(0, -2), truth.flatten().long(), ignore_index=-1, reduction="sum")
             total = total + summed / (truth >= 0).sum().clamp_min(1)
             right &= category.argmax(dim=-1) == truth
-        known = ~values.isnan()
-        error = (predicted[known] - values[known]).abs().mean() if known.any() else total.new_zeros(())
+        errors = [
+            (said - true)[~true.isnan()].abs().sum() / (~true.isnan()).sum().clamp_min(1)
+            for said, true in zip(
+                predicted.tensor_split((self.num_values,), -1), truths.tensor_split((self.num_values,), -1), strict=True
+            )
+        ]
         complete = (classes >= 0).all(dim=-1)
         metrics = {
             "class_accuracy": float(right[complete].float().mean()) if complete.any() else 0.0,
-            "value_error": float(error.detach()),
+            "value_error": float(errors[0].detach()),
         }
-        return total + error, metrics
+        return total + errors[0] + errors[1], metrics

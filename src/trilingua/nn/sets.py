@@ -11,13 +11,11 @@ from torch import Tensor, nn
 from trilingua.nn.patches import HEAD_DIM
 
 
-def fourier_features(
-    points: Float[Tensor, "*batch point 3"], num_frequencies: int
-) -> Float[Tensor, "*batch point feature"]:
-    """Return each point with the sines and cosines of its coordinates times 1, 2, 4, ...: 3 + 6 `num_frequencies`.
+def fourier_features(points: Float[Tensor, "*batch axis"], num_frequencies: int) -> Float[Tensor, "*batch feature"]:
+    """Return each point with the sines and cosines of its coordinates times 1, 2, 4, ...
 
     Args:
-        points: in [-1, 1]^3.
+        points: in [-1, 1]; one in space gets 3 + 6 `num_frequencies` features.
         num_frequencies: powers of two; 8 tell places apart that differ by 1/128.
 
     Source: Mildenhall et al. 2020 (NeRF), section 5.1; without its factor pi, as Hunyuan3D-2.1's published code.

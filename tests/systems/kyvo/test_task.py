@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from tests.oracles.packing import placed, separate_loss, unpacked
-from tests.oracles.probing import cells_of, guided_loss, objects_of, pointers_of, probe_loss
+from tests.oracles.probing import cells_of, guided_loss, objects_of, pointers_of, probe_loss, recognized_of
 
 from trilingua.core.config import replace_dotted
 from trilingua.core.errors import ConfigError
@@ -65,7 +65,12 @@ def test_loss_and_gradients_equal_separate_sequences(
     drawn: Drawn, tiny_tokenizers: Tokenizers, sigma: float, probe_weight: float
 ) -> None:
     batch, sequences, records = drawn
-    weights = {"given": probe_weight, "drawn": probe_weight / 2, "objects": probe_weight / 3}
+    weights = {
+        "given": probe_weight,
+        "drawn": probe_weight / 2,
+        "objects": probe_weight / 3,
+        "recognized": probe_weight / 5,
+    }
     config = replace_dotted(
         CONFIG,
         {
@@ -73,6 +78,7 @@ def test_loss_and_gradients_equal_separate_sequences(
             "probe_weight": weights["given"],
             "drawn_probe_weight": weights["drawn"],
             "object_probe_weight": weights["objects"],
+            "recognized_probe_weight": weights["recognized"],
             "guidance_weight": probe_weight / 4,
         },
     )
@@ -95,11 +101,12 @@ def test_loss_and_gradients_equal_separate_sequences(
 
     assert set(task.model.probes) == (set(weights) if probe_weight else set())
     if probe_weight:
-        pointers = pointers_of(rows, records, tiny_tokenizers.vocabulary, tiny_tokenizers.sequences.scenes)
+        recognized = recognized_of(rows, records, tiny_tokenizers.vocabulary, tiny_tokenizers.sequences.scenes)
+        assert len(recognized) == len(batch.recognized.tokens) > 0
+        texts = pointers_of(rows, records, tiny_tokenizers.vocabulary)
+        assert {bool(targets) for *_, targets in texts} == {True, False}
+        pointers = [*texts, *(pointer for *pointer, _ in recognized)]
         assert len(pointers) == len(batch.pointers.tokens)
-        # Steps of programs that give something or nothing, and objects that are recognized.
-        assert {bool(targets) for *_, targets in pointers} == {True, False}
-        assert any(tiny_tokenizers.vocabulary.kind(rows[row][at]) == "image" for row, _, them in pointers for at in them)
         missed: list[torch.Tensor] = []
         for row in {row for row, *_ in pointers}:
             mine = [pointer for pointer in pointers if pointer[0] == row]
@@ -116,19 +123,21 @@ def test_loss_and_gradients_equal_separate_sequences(
         assert 0 < metrics["guidance_share"] < 1
         expected = expected + probe_weight / 4 * guidance
         objects = objects_of(rows, records, tiny_tokenizers.vocabulary, tiny_tokenizers.sequences.scenes)
-        assert len(objects) == len(batch.objects.tokens) > 0
-        asked = probe_loss(
-            task.model.probes["objects"],
-            [state(row)[place] for row, place, _ in objects],
-            [
-                [number, *(c.values.index(getattr(item, c.name)) for c in tiny_tokenizers.schema.categories)]
-                for _, _, (number, item) in objects
-            ],
-            [item.location for _, _, (_, item) in objects],
-        )
-        torch.testing.assert_close(metrics["probe_objects"], asked.detach(), rtol=1e-4, atol=1e-5)
-        expected = expected + weights["objects"] * asked
-    for name, probe in [pair for pair in task.model.probes.items() if pair[0] != "objects"]:
+        written = [(row, place, item) for row, place, _, item in recognized]
+        for name, items, layer in (("objects", objects, first), ("recognized", written, decoder.layers[1])):
+            assert len(items) == len(getattr(batch, name).tokens) > 0
+            asked = probe_loss(
+                task.model.probes[name],
+                [state(row, layer)[place] for row, place, _ in items],
+                [
+                    [number, *(c.values.index(getattr(item, c.name)) for c in tiny_tokenizers.schema.categories)]
+                    for _, _, (number, item) in items
+                ],
+                [item.location for _, _, (_, item) in items],
+            )
+            torch.testing.assert_close(metrics[f"probe_{name}"], asked.detach(), rtol=1e-4, atol=1e-5)
+            expected = expected + weights[name] * asked
+    for name, probe in [pair for pair in task.model.probes.items() if pair[0] in ("given", "drawn")]:
         order = centre_out_order(len(records[0].image)) if name == "drawn" else None
         cells = cells_of(rows, records, tiny_tokenizers.vocabulary, order)
         assert len(cells) == getattr(batch, name).tokens.numel() > 0
@@ -204,10 +213,11 @@ def test_a_probe_of_no_layer_is_refused_in_words(tiny_tokenizers: Tokenizers, la
     with pytest.raises(ConfigError) as caught:
         make_task(tiny_tokenizers, replace_dotted(CONFIG, {"probe_layer": layer}))
     assert str(caught.value) == (
-        f"probe_layer: {layer}; expected 1 to 1: the decoder has 2 layers, of which the one after it is guided"
+        f"probe_layer: {layer}; expected 1 to 1: the decoder has 2 layers, of which one must follow"
     )
     if layer == 2:
-        make_task(tiny_tokenizers, replace_dotted(CONFIG, {"probe_layer": layer, "guidance_weight": 0.0}))
+        unguided = {"guidance_weight": 0.0, "recognized_probe_weight": 0.0}
+        make_task(tiny_tokenizers, replace_dotted(CONFIG, {"probe_layer": layer, **unguided}))
 
 
 def test_what_a_resumed_run_loses_is_in_the_fingerprint(tiny_tokenizers: Tokenizers) -> None:

@@ -70,7 +70,13 @@ class TokenizersConfig:
         schema_named(self.schema)
 
 
-LOSS_WEIGHTS = ("probe_weight", "drawn_probe_weight", "object_probe_weight", "guidance_weight")
+LOSS_WEIGHTS = (
+    "probe_weight",
+    "drawn_probe_weight",
+    "object_probe_weight",
+    "recognized_probe_weight",
+    "guidance_weight",
+)
 """Fields of a configuration that weigh a loss of the decoder's training beside that over tokens; 0 leaves it out."""
 
 
@@ -98,6 +104,9 @@ class KyvoConfig:
     """Weight of the probe that asks what each cell of a picture will show whose code is about to be written."""
     object_probe_weight: float = 0.5
     """Weight of the probe that asks the state closing an object of a given scene what and where the object is."""
+    recognized_probe_weight: float = 0.5
+    """Weight of the probe that asks, one layer later than the others, the states about to write an object of a
+    recognized scene what and where the object is."""
     probe_layer: int = 3
     """The layer after which the probes ask, from 1; the layers above read what they taught."""
     guidance_weight: float = 1.0
@@ -262,6 +271,7 @@ def kyvo_paper() -> KyvoConfig:
         probe_weight=0.0,
         drawn_probe_weight=0.0,
         object_probe_weight=0.0,
+        recognized_probe_weight=0.0,
         probe_layer=8,
         guidance_weight=0.0,
         trainer=TrainerConfig(

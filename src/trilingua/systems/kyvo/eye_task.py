@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from trilingua.core.config import to_json
 from trilingua.core.errors import ConfigError
-from trilingua.data.cells import NUM_CELL_VALUES, num_cell_classes
+from trilingua.data.cells import NUM_CELL_VALUES, NUM_FREQUENCIES, num_cell_classes
 from trilingua.data.pictures import PictureBatch
 from trilingua.metrics.scene_match import THRESHOLDS
 from trilingua.nn.probes import DenseProbe
@@ -49,9 +49,9 @@ class EyeTask(PictureTask):
             raise ConfigError("learns: 'eye', but images.eye_layers is 0; give it layers, 3 for example")
         images.requires_grad_(False)
         images.eye.requires_grad_(True)
-        self.model: _Trained = _Trained(
-            images, DenseProbe(images.config.dim, num_cell_classes(schema), NUM_CELL_VALUES)
-        )
+        classes = num_cell_classes(schema)
+        probe = DenseProbe(images.config.dim, classes, NUM_CELL_VALUES, num_frequencies=NUM_FREQUENCIES)
+        self.model: _Trained = _Trained(images, probe)
         super().__init__(images.config, held_out=held_out, on_start=on_start)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class EyeTask(PictureTask):
         batch = PictureBatch(*(part.to(device) for part in self.held_out))
         features = self.model(batch.images.float() / 255)
         _, told = self.model.eye_probe.loss(features, batch.classes.long(), batch.values)
-        said = self.model.eye_probe.output(features)[..., -NUM_CELL_VALUES:].float()
+        said = self.model.eye_probe.values(features)
         errors = torch.cat(
             [_place_errors(known[:, 2:], found[:, 2:]) for known, found in zip(batch.values, said, strict=True)]
         )

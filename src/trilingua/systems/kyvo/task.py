@@ -1,7 +1,7 @@
 """Training of the decoder: the loss of a packed batch, and how the model does on held-out scenes.
 
 Source: Kyvo, section 3.2. Differs: one model for all tasks; probes on the states of given pictures and scenes and of
-pictures that are about to be drawn; one attention head is told where to look.
+pictures and scenes that are about to be written; one attention head is told where to look.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from trilingua.core.config import to_json
 from trilingua.core.errors import ConfigError
-from trilingua.data.cells import NUM_CELL_VALUES, NUM_OBJECT_VALUES, num_cell_classes, num_object_classes
+from trilingua.data.cells import (
+    NUM_CELL_VALUES,
+    NUM_FREQUENCIES,
+    NUM_OBJECT_VALUES,
+    num_cell_classes,
+    num_object_classes,
+)
 from trilingua.data.facts import Facts
 from trilingua.data.loaders import KyvoBatch
 from trilingua.data.packing import IGNORED
@@ -59,22 +65,26 @@ class KyvoTask(TrainTask):
             "given": (config.probe_weight, cells),
             "drawn": (config.drawn_probe_weight, cells),
             "objects": (config.object_probe_weight, objects),
+            "recognized": (config.recognized_probe_weight, objects),
         }
         self._probe_weights = {name: weight for name, (weight, _) in probes.items() if weight}
         for name in self._probe_weights:
-            self.model.probes[name] = DenseProbe(decoder.config.dim, *probes[name][1])
-        last = len(decoder.layers) - bool(config.guidance_weight)
-        if (self._probe_weights or config.guidance_weight) and not 1 <= config.probe_layer <= last:
-            guided = ", of which the one after it is guided" if config.guidance_weight else ""
+            self.model.probes[name] = DenseProbe(decoder.config.dim, *probes[name][1], num_frequencies=NUM_FREQUENCIES)
+        needs_next = bool(config.guidance_weight or config.recognized_probe_weight)
+        last = len(decoder.layers) - needs_next
+        if (self._probe_weights or needs_next) and not 1 <= config.probe_layer <= last:
+            following = ", of which one must follow" if needs_next else ""
             raise ConfigError(
                 f"probe_layer: {config.probe_layer}; expected 1 to {last}: the decoder has {len(decoder.layers)} "
-                f"layers{guided}"
+                f"layers{following}"
             )
-        self._probed, self._guided = _LastOutput(), _LastOutput()
+        self._probed, self._guided, self._written = _LastOutput(), _LastOutput(), _LastOutput()
         if self._probe_weights:
             decoder.layers[config.probe_layer - 1].register_forward_hook(self._probed)
         if config.guidance_weight:
-            self._guided_layer().attention.qkv.register_forward_hook(self._guided)
+            self._next_layer().attention.qkv.register_forward_hook(self._guided)
+        if config.recognized_probe_weight:
+            self._next_layer().register_forward_hook(self._written)
 
     def modules(self) -> nn.Module:
         """Return the decoder and its probes."""
@@ -115,10 +125,11 @@ class KyvoTask(TrainTask):
             if inside.any():
                 metrics[f"loss_{span.name}"] = losses[inside].mean()
         for name, probe in self.model.probes.items():
-            assert self._probed.output is not None, "the decoder has just run"
+            output = (self._written if name == "recognized" else self._probed).output
+            assert output is not None, "the decoder has just run"
             assert isinstance(probe, DenseProbe)
             facts: Facts = getattr(batch, name)
-            states = self._probed.output.flatten(0, 1)[facts.tokens.flatten()]
+            states = output.flatten(0, 1)[facts.tokens.flatten()]
             classes, values = (known.flatten(0, -2) for known in (facts.classes, facts.values))
             asked, seen = probe.loss(states, classes.long(), values)
             # A probe that nothing asks counts 0 but takes part: several processes wait for each other's gradients.
@@ -131,7 +142,7 @@ class KyvoTask(TrainTask):
             total = total + self.config.guidance_weight * missed
             if len(batch.pointers.tokens):
                 metrics |= {"guidance": missed.detach(), "guidance_share": found}
-        self._probed.output = self._guided.output = None
+        self._probed.output = self._written.output = self._guided.output = None
         return total, metrics
 
     def _guidance(
@@ -139,7 +150,7 @@ class KyvoTask(TrainTask):
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Return the loss of the guided head over all pointers, and the share of its attention that is in place."""
         assert self._guided.output is not None, "the decoder has just run"
-        (num_rows, length), attention = batch.packed.ids.shape, self._guided_layer().attention
+        (num_rows, length), attention = batch.packed.ids.shape, self._next_layer().attention
         heads = self._guided.output.view(num_rows, length, -1, attention.head_dim)
         first = heads[:, :, [0, attention.num_heads]]  # the first query, and the key that it meets
         rotation = self.model.decoder.rotary(batch.packed.positions, first.dtype)
@@ -156,7 +167,8 @@ class KyvoTask(TrainTask):
         missed, share = torch.stack(parts).sum(0)
         return missed, share.detach()
 
-    def _guided_layer(self) -> DecoderLayer:
+    def _next_layer(self) -> DecoderLayer:
+        """Return the layer that reads what most probes taught: its head is guided, its output asked once more."""
         layer = self.model.decoder.layers[self.config.probe_layer]
         assert isinstance(layer, DecoderLayer)
         return layer
