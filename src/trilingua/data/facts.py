@@ -41,10 +41,10 @@ class Pointers(NamedTuple):
     """Index among the flattened tokens of the batch."""
 
 
-_Pointer = tuple[int, Int64[np.ndarray, " target"]]
+_Pointer = tuple[int, Int64[np.ndarray, "..."]]
 """A token, and those that it is told to look at."""
 
-_KnownObjects = tuple[Int64[np.ndarray, " object"], ObjectTargets]
+_KnownObjects = tuple[Int64[np.ndarray, "..."], ObjectTargets]
 """Tokens that stand for objects, and what these are."""
 
 

@@ -33,7 +33,7 @@ from trilingua.nn.probes import DenseProbe
 from trilingua.nn.rope import rotate
 from trilingua.systems.kyvo.build import Tokenizers, write_tokenizer_files
 from trilingua.systems.kyvo.config import LOSS_WEIGHTS, KyvoConfig
-from trilingua.training.task import TrainTask
+from trilingua.training.task import Metrics, TrainTask
 
 Evaluate = Callable[[Decoder, int, Path], dict[str, float]]
 """Judges a decoder after a step; may write files into the folder."""
@@ -78,13 +78,13 @@ class KyvoTask(TrainTask):
                 f"probe_layer: {config.probe_layer}; expected 1 to {last}: the decoder has {len(decoder.layers)} "
                 f"layers{following}"
             )
-        self._probed, self._guided, self._written = _LastOutput(), _LastOutput(), _LastOutput()
+        self._states, self._later_states, self._guided = _LastOutput(), _LastOutput(), _LastOutput()
         if self._probe_weights:
-            decoder.layers[config.probe_layer - 1].register_forward_hook(self._probed)
+            decoder.layers[config.probe_layer - 1].register_forward_hook(self._states)
+        if config.recognized_probe_weight:
+            self._next_layer().register_forward_hook(self._later_states)
         if config.guidance_weight:
             self._next_layer().attention.qkv.register_forward_hook(self._guided)
-        if config.recognized_probe_weight:
-            self._next_layer().register_forward_hook(self._written)
 
     def modules(self) -> nn.Module:
         """Return the decoder and its probes."""
@@ -98,11 +98,33 @@ class KyvoTask(TrainTask):
         """Return the number of tokens that the decoder reads."""
         return batch.packed.ids.numel()
 
-    def loss(self, batch: KyvoBatch) -> tuple[Float[Tensor, ""], dict[str, float | Tensor]]:
-        """Return the loss over predicted tokens plus the probes', and their parts."""
+    def loss(self, batch: KyvoBatch) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return the loss over predicted tokens plus the probes' and the guidance, and their parts."""
         packed = batch.packed
         block = torch.arange(packed.ids.shape[1], device=packed.ids.device).expand_as(packed.ids)
         mask = build_mask(packed.node, packed.ancestors, block)
+        total, told = self._token_loss(batch, mask)
+        metrics = dict(told)
+        for name, probe in self.model.probes.items():
+            assert isinstance(probe, DenseProbe)
+            facts: Facts = getattr(batch, name)
+            asked, read = self._ask(probe, facts, self._later_states if name == "recognized" else self._states)
+            # A probe that nothing asks counts 0 but takes part: several processes wait for each other's gradients.
+            total = total + self._probe_weights[name] * asked
+            if len(facts.tokens):
+                metrics |= {f"probe_{name}": asked.detach()}
+                metrics |= {f"probe_{name}_{quantity}": value for quantity, value in read.items()}
+        if self.config.guidance_weight:
+            missed, found = self._guidance(batch, mask)
+            total = total + self.config.guidance_weight * missed
+            if len(batch.pointers.tokens):
+                metrics |= {"guidance": missed.detach(), "guidance_share": found}
+        self._states.output = self._later_states.output = self._guided.output = None
+        return total, metrics
+
+    def _token_loss(self, batch: KyvoBatch, mask: Bool[Tensor, "batch 1 seq seq"]) -> tuple[Float[Tensor, ""], Metrics]:
+        """Run the decoder; return the loss over predicted tokens, and the mean loss of each kind of them."""
+        packed = batch.packed
         wanted = (packed.labels != IGNORED).flatten().nonzero()[:, 0]
         vectors = None
         if batch.by_vectors.any():
@@ -118,32 +140,20 @@ class KyvoTask(TrainTask):
             ordered_span=self.ordered_span,
             sigma=self.config.number_sigma,
         )
-        losses = losses.detach()
         metrics: dict[str, float | Tensor] = {"tokens": total.detach()}
         for span in self.tokenizers.vocabulary.spans:
             inside = (labels >= span.start) & (labels < span.stop)
             if inside.any():
-                metrics[f"loss_{span.name}"] = losses[inside].mean()
-        for name, probe in self.model.probes.items():
-            output = (self._written if name == "recognized" else self._probed).output
-            assert output is not None, "the decoder has just run"
-            assert isinstance(probe, DenseProbe)
-            facts: Facts = getattr(batch, name)
-            states = output.flatten(0, 1)[facts.tokens.flatten()]
-            classes, values = (known.flatten(0, -2) for known in (facts.classes, facts.values))
-            asked, seen = probe.loss(states, classes.long(), values)
-            # A probe that nothing asks counts 0 but takes part: several processes wait for each other's gradients.
-            total = total + self._probe_weights[name] * asked
-            if len(facts.tokens):
-                metrics |= {f"probe_{name}": asked.detach()}
-                metrics |= {f"probe_{name}_{quantity}": value for quantity, value in seen.items()}
-        if self.config.guidance_weight:
-            missed, found = self._guidance(batch, mask)
-            total = total + self.config.guidance_weight * missed
-            if len(batch.pointers.tokens):
-                metrics |= {"guidance": missed.detach(), "guidance_share": found}
-        self._probed.output = self._written.output = self._guided.output = None
+                metrics[f"loss_{span.name}"] = losses.detach()[inside].mean()
         return total, metrics
+
+    def _ask(
+        self, probe: DenseProbe, facts: Facts, states: "_LastOutput"
+    ) -> tuple[Float[Tensor, ""], dict[str, float]]:
+        """Return the loss of a probe on the states of the tokens that facts are known of, and how well it reads."""
+        assert states.output is not None, "the decoder has just run"
+        asked = states.output.flatten(0, 1)[facts.tokens.flatten()]
+        return probe.loss(asked, facts.classes.flatten(0, -2).long(), facts.values.flatten(0, -2))
 
     def _guidance(
         self, batch: KyvoBatch, mask: Bool[Tensor, "batch 1 seq seq"]
