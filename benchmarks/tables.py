@@ -28,11 +28,15 @@ class Section:
         return "\n".join(lines) + "\n"
 
 
+def read_figures(run: Path) -> list[dict[str, float]]:
+    """Return the lines that a training run has written about itself, in order; none where it has not begun."""
+    path = run / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
 def last_figures(run: Path, step: int, names: Sequence[str]) -> dict[str, float] | None:
     """Return figures of a run's evaluation after its last step, or None where training has not come so far."""
-    path = run / "metrics.jsonl"
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
-    last = [line for line in lines if line["step"] == step and f"evaluation/{names[0]}" in line]
+    last = [line for line in read_figures(run) if line["step"] == step and f"evaluation/{names[0]}" in line]
     return {name: last[-1][f"evaluation/{name}"] for name in names} if last else None
 
 
