@@ -31,6 +31,9 @@ class DenseProbe(nn.Module):
         super().__init__()
         self.num_classes, self.num_values, self.num_frequencies = tuple(num_classes), num_values, num_frequencies
         self.output = nn.Linear(dim, sum(num_classes) + num_values * (1 + 2 * num_frequencies))
+        # A probe that begins with opinions would first bend features that are good already to them.
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
 
     def values(self, features: Float[Tensor, "*cells dim"]) -> Float[Tensor, "*cells value"]:
         """Return the values that features tell."""
