@@ -17,7 +17,7 @@ JUDGED = {
     "recognition_jaccard": "recognition",
     "editing_jaccard": "editing",
     "qa_accuracy": "answers",
-    "program_accuracy": "answers by program",
+    "program_accuracy": "programs, word for word",
 }
 """Figures of held-out scenes, and what they are called."""
 LOSSES = {"loss_numbers": "numbers", "loss_image": "image codes", "loss_text": "text"}

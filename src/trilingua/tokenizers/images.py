@@ -12,7 +12,8 @@ Source: Esser et al. 2021 (VQGAN), section 3.1; Kyvo, appendix D.1 (sizes).
 Differs: the published tokenizer is a convolutional VQGAN fine-tuned from ImageNet weights.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -157,14 +158,16 @@ class ImageTokenizer(nn.Module):
         latents = self.encode(images)
         return SeenImages(latents if self.eye is None else self.eye(latents), self.quantizer.codes(latents))
 
-    def see_pictures(self, pictures: Sequence[Image.Image], *, batch_size: int = 16) -> SeenImages:
-        """Return what is seen in RGB pictures of any size, which are squashed and read in batches; on the CPU."""
-        device = self.codebook.device
-        pixels = [image_to_pixels(picture, self.config.image_size) for picture in pictures]
-        seen = [
-            self.see(torch.from_numpy(np.stack(pixels[start : start + batch_size])).to(device).float() / 255)
-            for start in range(0, len(pixels), batch_size)
-        ]
+    def see_pictures(self, pictures: Iterable[Image.Image], *, batch_size: int = 16) -> SeenImages:
+        """Return what is seen in RGB pictures of any size, which are squashed and read in batches; on the CPU.
+
+        Args:
+            pictures: at least one; taken as they are read, since thousands at once would not fit into memory.
+            batch_size: how many are looked at together.
+        """
+        remaining, seen = (image_to_pixels(picture, self.config.image_size) for picture in pictures), []
+        while batch := list(itertools.islice(remaining, batch_size)):
+            seen.append(self.see(torch.from_numpy(np.stack(batch)).to(self.codebook.device).float() / 255))
         return SeenImages(*(torch.cat(parts).cpu() for parts in zip(*seen, strict=True)))
 
     def tokenize(self, images: Float[Tensor, "batch 3 height width"]) -> Int[Tensor, "batch code"]:

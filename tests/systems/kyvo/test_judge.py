@@ -91,7 +91,7 @@ def knowing(monkeypatch: pytest.MonkeyPatch, shards: Shards) -> type[Knowing]:
 def test_who_knows_the_truth_has_full_marks_on_the_last_scenes(
     knowing: type[Knowing], shards: Shards, tiny_tokenizers: Tokenizers, decoder: Decoder, tmp_path: Path
 ) -> None:
-    figures = make_judge(tiny_tokenizers, shards, NUM_SCENES)(decoder, 1, tmp_path)
+    figures = make_judge(tiny_tokenizers, shards, NUM_SCENES)(decoder, tmp_path)
     assert figures == {
         "recognition_jaccard": 1.0,
         "editing_jaccard": 1.0,
@@ -126,7 +126,7 @@ def test_one_error_lowers_its_own_figure_alone(
     expected: float,
 ) -> None:
     knowing.errs = staticmethod(lambda asked, number: asked == task and number == 1)
-    figures = make_judge(tiny_tokenizers, shards, NUM_SCENES)(decoder, 1, tmp_path)
+    figures = make_judge(tiny_tokenizers, shards, NUM_SCENES)(decoder, tmp_path)
     assert figures.pop(figure) == pytest.approx(expected)
     assert set(figures.values()) == {1.0}
 
@@ -134,7 +134,7 @@ def test_one_error_lowers_its_own_figure_alone(
 def test_its_picture_shows_the_tokenizers_own_above_the_models(
     knowing: type[Knowing], shards: Shards, tiny_tokenizers: Tokenizers, decoder: Decoder, tmp_path: Path
 ) -> None:
-    make_judge(tiny_tokenizers, shards, NUM_SCENES)(decoder, 1, tmp_path)
+    make_judge(tiny_tokenizers, shards, NUM_SCENES)(decoder, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["rendering.png"]
     shown = np.asarray(Image.open(tmp_path / "rendering.png"))
     side = tiny_tokenizers.images.config.image_size
@@ -156,7 +156,7 @@ def test_scenes_that_nobody_asks_about_or_edits_have_no_such_figures(
 ) -> None:
     bare = [dataclasses.replace(shards[index], questions=(), edits=()) for index in range(len(shards))]
     monkeypatch.setattr(Shards, "__getitem__", lambda self, index: bare[index])
-    assert make_judge(tiny_tokenizers, shards, NUM_SCENES)(decoder, 1, tmp_path) == {"recognition_jaccard": 1.0}
+    assert make_judge(tiny_tokenizers, shards, NUM_SCENES)(decoder, tmp_path) == {"recognition_jaccard": 1.0}
 
 
 @pytest.mark.parametrize("read_codes", [True, False])
@@ -179,7 +179,7 @@ def test_the_judged_decoder_stays_as_it_was_and_where_it_was(
     judge = make_judge(tiny_tokenizers, shards, 1, read_codes=read_codes)
     before = copy.deepcopy(decoder.state_dict())
     trained = [parameter.requires_grad for parameter in decoder.parameters()]
-    figures = judge(decoder, 1, tmp_path)
+    figures = judge(decoder, tmp_path)
     assert all(0 <= value <= 1 for value in figures.values())
     assert made[0].read_codes == read_codes
     assert made[0].decoder is not decoder
@@ -199,7 +199,7 @@ def test_the_decoder_is_asked_where_it_is_trained(
 
     monkeypatch.setattr(judging, "Kyvo", ask)
     with pytest.raises(AskedError, match="meta"):  # stands for a GPU
-        make_judge(tiny_tokenizers, shards, 1)(decoder.to("meta"), 1, tmp_path)
+        make_judge(tiny_tokenizers, shards, 1)(decoder.to("meta"), tmp_path)
 
 
 def test_the_figures_and_the_picture_of_a_run_are_those_of_its_weights(
@@ -209,7 +209,7 @@ def test_the_figures_and_the_picture_of_a_run_are_those_of_its_weights(
 
     config, decoder = load_decoder(tiny_run, tiny_tokenizers)
     assert config.held_out == kyvo_tiny().held_out
-    figures = make_judge(tiny_tokenizers, shards, config.held_out)(decoder, 20, tmp_path)
+    figures = make_judge(tiny_tokenizers, shards, config.held_out)(decoder, tmp_path)
     events = EventAccumulator(str(tiny_run / "tensorboard"))
     events.Reload()
     for name, value in figures.items():

@@ -21,7 +21,7 @@ _PICTURES = 8
 
 def make_judge(
     tokenizers: Tokenizers, shards: Shards, num_scenes: int, *, read_codes: bool = True
-) -> Callable[[Decoder, int, Path], dict[str, float]]:
+) -> Callable[[Decoder, Path], dict[str, float]]:
     """Return a function that evaluates a decoder on the last `num_scenes` scenes of the shards.
 
     Pictures are read as codes, or as vectors where `read_codes` is false. Scenes are compared with their own tokens
@@ -31,7 +31,7 @@ def make_judge(
     sequences = tokenizers.sequences
     truth = [sequences.scenes.detokenize(record.scene).scene for record in records]
 
-    def judge(decoder: Decoder, step: int, out_dir: Path) -> dict[str, float]:
+    def judge(decoder: Decoder, out_dir: Path) -> dict[str, float]:
         # Where it is trained: asked elsewhere, the decoder itself would be moved there.
         device = str(next(decoder.parameters()).device)
         model = Kyvo(tokenizers, decoder, device=device, read_codes=read_codes)

@@ -287,13 +287,9 @@ class Kyvo:
     def _see(self, pictures: Sequence[Any]) -> list[SeenPicture]:
         """Return what is seen in each picture; one that is given several times is looked at once."""
         names = [str(picture) if isinstance(picture, str | Path) else id(picture) for picture in pictures]
-        known = dict(zip(names, pictures, strict=True))
-        distinct = list(known.values())
-        found: list[SeenPicture] = []
-        for start in range(0, len(distinct), _BATCH):  # thousands of pictures at once would not fit into memory
-            seen = self.images.see_pictures([_read(picture) for picture in distinct[start : start + _BATCH]])
-            found += map(SeenPicture, seen.codes.tolist(), seen.vectors)
-        by_name = dict(zip(known, found, strict=True))
+        distinct = dict(zip(names, pictures, strict=True))
+        seen = self.images.see_pictures(map(_read, distinct.values()))
+        by_name = dict(zip(distinct, map(SeenPicture, seen.codes.tolist(), seen.vectors), strict=True))
         return [by_name[name] for name in names]
 
     def paint(self, codes: Sequence[Sequence[int] | None]) -> list[Image.Image]:

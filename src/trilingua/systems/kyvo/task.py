@@ -35,8 +35,8 @@ from trilingua.systems.kyvo.build import Tokenizers, write_tokenizer_files
 from trilingua.systems.kyvo.config import LOSS_WEIGHTS, KyvoConfig
 from trilingua.training.task import Metrics, TrainTask
 
-Evaluate = Callable[[Decoder, int, Path], dict[str, float]]
-"""Judges a decoder after a step; may write files into the folder."""
+Evaluate = Callable[[Decoder, Path], dict[str, float]]
+"""Judges a decoder; may write files into the folder."""
 
 
 class KyvoTask(TrainTask):
@@ -186,7 +186,7 @@ class KyvoTask(TrainTask):
     @torch.no_grad()
     def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
         """Return the judge's figures."""
-        return {} if self.judge is None else self.judge(self.model.decoder, step, out_dir)
+        return {} if self.judge is None else self.judge(self.model.decoder, out_dir)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what a resumed run must agree with."""
