@@ -210,14 +210,22 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
     Raises:
         CheckpointError: the file is missing, torn, or its names or shapes are not those of the module.
     """
+    copy_tensors(module_tensors(module), read_weights(path, prefix=prefix), str(path))
+
+
+def read_weights(path: Path, *, prefix: str = "") -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file whose names begin with `prefix`, by the rest of their names.
+
+    Raises:
+        CheckpointError: the file is missing or torn.
+    """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; this folder is no finished run")
     try:
         tensors = load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path}: is torn or no safetensors file ({error}); copy or save it again") from error
-    own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    copy_tensors(module_tensors(module), own, str(path))
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def copy_tensors(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor], where: str) -> None:

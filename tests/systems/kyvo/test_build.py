@@ -22,6 +22,7 @@ from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenize
 from trilingua.systems.kyvo.config import kyvo_tiny, kyvo_tiny_tokenizers
 from trilingua.systems.kyvo.pipeline import Kyvo
 from trilingua.systems.kyvo.train import tools_of, train_decoder, train_tokenizers
+from trilingua.training.checkpoints import read_weights
 
 
 @pytest.fixture
@@ -111,7 +112,10 @@ def test_the_smollm2_preset_has_the_backbones_sizes() -> None:
 
 
 def test_a_run_that_reads_latents_is_given_an_eye(tiny_run, tiny_tokenizers_run, clevr_folder, tmp_path):
-    """All weights are the run's, and the new ones read nearly as codes do; a run that has them goes on with them."""
+    """All weights are the run's, and the new ones read nearly as codes do.
+
+    A run that has them goes on with them, and with its probes.
+    """
     run = tmp_path / "tokenizers"
     learning = {"data": str(clevr_folder), "start": str(tiny_run), "learns": "eye", "images.eye_layers": 1}
     learning |= {"trainer.max_steps": 2, "augmentation.share": 0.5}
@@ -136,15 +140,20 @@ def test_a_run_that_reads_latents_is_given_an_eye(tiny_run, tiny_tokenizers_run,
     wanted = decoder.embedding.table()[-tokenizers.images.config.num_codes :][seen.codes]
     found = seen.vectors @ decoder.embedding.seen_projector.T
     assert (found - wanted).square().mean() < 0.5 * wanted.square().mean()
-    weights = [decoder.state_dict()["embedding.seen_projector"]]
+    weights, probes = [decoder.state_dict()["embedding.seen_projector"]], []
     for name, rate in (("further", 0.01), ("same", 0.0)):
         changes |= {"backbone": str(tmp_path / ("run" if rate else "further")), "trainer.learning_rate": rate}
         train_decoder(replace_dotted(kyvo_tiny(), changes), tmp_path / name)
         going_on = load_decoder(tmp_path / name, load_tokenizers(tmp_path / name))[1]
         weights.append(going_on.state_dict()["embedding.seen_projector"])
+        probes.append(read_weights(tmp_path / name / "model.safetensors", prefix="probes."))
     aligned, learned, kept = weights
     assert not torch.equal(aligned, learned)
     assert torch.equal(learned, kept)
+    assert {name.split(".")[0] for name in probes[0]} == {"given", "drawn", "objects", "recognized"}
+    for name, value in probes[0].items():
+        assert value.any()
+        assert torch.equal(probes[1][name], value), name
     model, picture = Kyvo.load(tmp_path / "run"), folder.image(folder.scene(0).image_filename)
     assert not model.read_codes
     torch.testing.assert_close(model._see([picture])[0].vectors, seen.vectors[0])

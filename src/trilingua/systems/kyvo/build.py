@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from trilingua.core.config import differences, from_json, to_json
 from trilingua.core.errors import CheckpointError, ConfigError, VocabularyError
@@ -35,7 +36,7 @@ from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.sequences import SequenceTokenizer, count_places
 from trilingua.tokenizers.text import TextTokenizer
 from trilingua.tokenizers.vocabulary import Vocabulary, structural_markers
-from trilingua.training.checkpoints import load_weights, save_module
+from trilingua.training.checkpoints import load_weights, read_weights, save_module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +194,19 @@ def sees_already(config: KyvoConfig, tokenizers: Tokenizers) -> bool:
         and _is_run(config.backbone)
         and load_tokenizers(config.backbone).images.digest == tokenizers.images.digest
     )
+
+
+def begin_probes(config: KyvoConfig, probes: nn.Module) -> None:
+    """Let probes go on from those of the run that the decoder starts from, as far as it has them.
+
+    A probe that begins anew bends features that it could not read yet, and some hundred steps of training are lost.
+    """
+    if config.recipe == "scratch" or not _is_run(config.backbone):
+        return
+    own = probes.state_dict()
+    known = read_weights(Path(config.backbone) / "model.safetensors", prefix="probes.")
+    same = {name: value for name, value in known.items() if name in own and value.shape == own[name].shape}
+    probes.load_state_dict(own | same)
 
 
 def _adapt(decoder: Decoder, config: KyvoConfig) -> None:

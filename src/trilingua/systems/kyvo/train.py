@@ -18,6 +18,7 @@ from trilingua.data.tokenize_folder import ShardTools
 from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.build import (
     Tokenizers,
+    begin_probes,
     build_decoder,
     build_image_task,
     build_sequences,
@@ -131,6 +132,7 @@ def train_decoder(config: KyvoConfig, run: Path, *, resume: bool = False) -> Tra
     if config.held_out:
         judge = make_judge(tokenizers, shards, config.held_out, read_codes=config.loader.reads_codes)
     task = KyvoTask(config, tokenizers, decoder, judge=judge)
+    begin_probes(config, task.model.probes)
     return Trainer(task, stream, config.trainer, run).fit(resume=resume)
 
 
