@@ -53,7 +53,7 @@ def test_the_eye_learns_and_all_else_stays(tmp_path):
     }
     after = task.evaluate(60, tmp_path)
     assert set(figures) == {"class_accuracy", "value_error"}
-    assert after["place_error"] < 0.3 * at_first["place_error"]
+    assert after["place_error"] < 0.5 * at_first["place_error"]
     assert after["place_score"] > at_first["place_score"]
     assert after["class_accuracy"] == 1.0
 

@@ -337,10 +337,8 @@ def test_load_takes_a_run_and_refuses_other_folders(tiny_model, tiny_run, tiny_t
 
 def test_a_picture_that_is_given_several_times_is_looked_at_once(tiny_model, pictures, scenes, monkeypatch):
     looked: list[int] = []
-    see = tiny_model.images.see_pictures
-    monkeypatch.setattr(
-        tiny_model.images, "see_pictures", lambda given, **rest: looked.append(len(given)) or see(given, **rest)
-    )
+    see = tiny_model.images.see
+    monkeypatch.setattr(tiny_model.images, "see", lambda batch: looked.append(len(batch)) or see(batch))
     given = [pictures[0], pictures[0], pictures[1], pictures[0]]
     questions = [QUESTION, "Are there any spheres?", QUESTION, QUESTION]
     answers = tiny_model.ask(given, questions)
@@ -352,8 +350,8 @@ def test_a_picture_that_is_given_several_times_is_looked_at_once(tiny_model, pic
 
 def test_many_pictures_are_seen_and_painted_a_few_at_a_time(tiny_model, pictures, monkeypatch):
     sizes = []
-    see, paint = tiny_model.images.see_pictures, tiny_model.images.detokenize
-    monkeypatch.setattr(tiny_model.images, "see_pictures", lambda batch: sizes.append(len(batch)) or see(batch))
+    see, paint = tiny_model.images.see, tiny_model.images.detokenize
+    monkeypatch.setattr(tiny_model.images, "see", lambda batch: sizes.append(len(batch)) or see(batch))
     monkeypatch.setattr(tiny_model.images, "detokenize", lambda batch: sizes.append(len(batch)) or paint(batch))
     many = [picture.rotate(angle) for angle in range(0, 180, 10) for picture in pictures[:1]]
     seen = tiny_model._see(many)

@@ -20,7 +20,11 @@ NEW = {
     *(f"decoder.embedding.{name}" for name in ("markers", "numbers", "number_matrix", "projector")),
     *(f"decoder.head.{name}" for name in ("rows", "number_matrix")),
 }
-PROBES = {f"probes.{name}.output.{kind}" for name in ("given", "drawn", "objects") for kind in ("weight", "bias")}
+PROBES = {
+    f"probes.{name}.output.{kind}"
+    for name in ("given", "drawn", "objects", "recognized")
+    for kind in ("weight", "bias")
+}
 
 
 @pytest.fixture(scope="module")
