@@ -12,11 +12,11 @@ from typing import Annotated
 import numpy as np
 import tyro
 from matplotlib.figure import Figure
+from plots import save_figure
 from tables import Section, last_figures
 
 import trilingua
 from trilingua.core.config import replace_dotted
-from trilingua.core.io import atomic_path
 from trilingua.metrics.scaling import ScalingLaw, fit_scaling_law
 from trilingua.systems.kyvo.config import TokenizersConfig, kyvo_clevr_eye
 from trilingua.systems.kyvo.train import train_tokenizers
@@ -121,8 +121,7 @@ def _draw(amounts: np.ndarray, losses: np.ndarray, law: ScalingLaw, out: Path) -
     axes.set_xlabel("pictures seen")
     axes.set_ylabel("1 - place_score, held-out pictures")
     axes.legend(fontsize=8)
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, format=out.suffix[1:])
+    save_figure(figure, out)
 
 
 if __name__ == "__main__":

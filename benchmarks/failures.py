@@ -13,10 +13,10 @@ import numpy as np
 import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from plots import save_figure
 from tqdm import tqdm
 
 import trilingua
-from trilingua.core.io import atomic_path
 from trilingua.data.clevr.files import ClevrFolder
 from trilingua.data.clevr.views import view_of
 from trilingua.data.renderers.views import camera_for_view
@@ -63,8 +63,7 @@ def main(data: Annotated[Path, tyro.conf.Positional], *, out: Path, run: Path | 
         axes.set_title(f"{scenes[index].image_filename}: {scores[index]:.2f} at {NEAR} m", fontsize=9)
         axes.set_axis_off()
         _mark(axes, found[index], scenes[index])
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, format=out.suffix[1:], dpi=110)
+    save_figure(figure, out)
 
 
 def _mistakes(guess: Scene, truth: Scene) -> Iterable[str]:

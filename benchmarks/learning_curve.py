@@ -9,9 +9,10 @@ from typing import Annotated
 import numpy as np
 import tyro
 from matplotlib.figure import Figure
+from plots import save_figure
 from tables import read_figures
 
-from trilingua.core.io import atomic_path, read_json
+from trilingua.core.io import read_json
 
 JUDGED = {
     "recognition_jaccard": "recognition",
@@ -54,8 +55,7 @@ def main(run: Annotated[Path, tyro.conf.Positional], *, plot: Path) -> None:
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("million tokens read; the rate falls behind the line")
         axes.legend(fontsize=8)
-    with atomic_path(plot) as temporary:
-        figure.savefig(temporary, format=plot.suffix[1:])
+    save_figure(figure, plot)
 
 
 if __name__ == "__main__":

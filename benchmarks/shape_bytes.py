@@ -14,10 +14,11 @@ import manifold3d
 import numpy as np
 import tyro
 from matplotlib.figure import Figure
+from plots import save_figure
 from tqdm import tqdm
 
 import trilingua
-from trilingua.core.io import atomic_path, write_json
+from trilingua.core.io import write_json
 from trilingua.data.shapes.files import ShapeFolder
 from trilingua.geometry.fields import Grid
 from trilingua.geometry.isosurface import extract_surface
@@ -117,8 +118,7 @@ def _plot(curves: dict[str, Curve], out: Path) -> None:
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    save_figure(figure, out)
 
 
 if __name__ == "__main__":

@@ -89,14 +89,15 @@ def tiny_shards(clevr_folder: Path, tiny_tokenizers: "Tokenizers", tmp_path_fact
 
 @pytest.fixture(scope="session")
 def tiny_run(tiny_tokenizers_run: Path, tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run directory of `kyvo-tiny`, trained on `tiny_shards`; every step is logged."""
+    """A run directory of `kyvo-tiny`, trained on `tiny_shards` until its probes learn too; every step is logged."""
     from trilingua.core.config import replace_dotted
     from trilingua.systems.kyvo.config import kyvo_tiny
     from trilingua.systems.kyvo.train import train_decoder
 
     run = tmp_path_factory.mktemp("decoder") / "run"
     places = {"tokenizers": str(tiny_tokenizers_run), "data": str(tiny_shards)}
-    train_decoder(replace_dotted(kyvo_tiny(), {**places, **EVERY_STEP}), run)
+    times = {"trainer.max_steps": 60, "trainer.eval_every_steps": 30}
+    train_decoder(replace_dotted(kyvo_tiny(), {**places, **times, **EVERY_STEP}), run)
     return run
 
 

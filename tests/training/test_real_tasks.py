@@ -28,12 +28,10 @@ def test_the_image_tokenizer_learns(tiny_tokenizers_run: Path) -> None:
 
 def test_the_decoder_learns_every_kind_of_token(tiny_run: Path) -> None:
     kinds = ("tokens", "loss_text", "loss_markers", "loss_numbers", "loss_image")
-    # What a probe is asked must be in the features first: it learns later than the tokens.
-    probes = {"probe_given": 0.98, "probe_objects": 0.995, "probe_recognized": 0.995}
-    for name, share in {**dict.fromkeys((*kinds, "guidance"), 0.95), **probes}.items():
+    for name in (*kinds, "probe_given", "probe_objects", "probe_recognized", "guidance"):
         values = logged(tiny_run, name)
-        assert len(values) > 15  # a batch may draw no picture
-        assert sum(values[-3:]) < share * sum(values[:3]), name
+        assert len(values) > 50  # a batch may draw no picture
+        assert sum(values[-3:]) < 0.95 * sum(values[:3]), name
     assert logged(tiny_run, "loss_numbers")[-1] < 0.7 * logged(tiny_run, "loss_numbers")[0]
 
 

@@ -41,7 +41,7 @@ def test_the_eye_learns_and_all_else_stays(tmp_path):
     optimizer = torch.optim.Adam(trained, 1e-2)
     at_first = task.evaluate(0, tmp_path)
     task.modules().train()
-    for _ in range(60):
+    for _ in range(120):
         loss, figures = task.loss(batch)
         optimizer.zero_grad()
         loss.backward()
@@ -51,9 +51,9 @@ def test_the_eye_learns_and_all_else_stays(tmp_path):
         "eye",
         "eye_probe",
     }
-    after = task.evaluate(60, tmp_path)
+    after = task.evaluate(120, tmp_path)
     assert set(figures) == {"class_accuracy", "value_error"}
-    assert after["place_error"] < 0.5 * at_first["place_error"]
+    assert after["place_error"] < 0.3 * at_first["place_error"]
     assert after["place_score"] > at_first["place_score"]
     assert after["class_accuracy"] == 1.0
 

@@ -213,10 +213,10 @@ def test_the_figures_and_the_picture_of_a_run_are_those_of_its_weights(
     events = EventAccumulator(str(tiny_run / "tensorboard"))
     events.Reload()
     for name, value in figures.items():
-        assert [event.step for event in events.Scalars(f"evaluation/{name}")] == [10, 20]
+        assert [event.step for event in events.Scalars(f"evaluation/{name}")] == [30, 60]
         assert events.Scalars(f"evaluation/{name}")[-1].value == pytest.approx(value)
     drawn = np.asarray(Image.open(tmp_path / "rendering.png"))
-    np.testing.assert_array_equal(Image.open(tiny_run / "evaluation" / "step_00000020" / "rendering.png"), drawn)
+    np.testing.assert_array_equal(Image.open(tiny_run / "evaluation" / "step_00000060" / "rendering.png"), drawn)
     shown = events.Images("evaluation/rendering")
-    assert [event.step for event in shown] == [10, 20]
+    assert [event.step for event in shown] == [30, 60]
     np.testing.assert_array_equal(Image.open(io.BytesIO(shown[-1].encoded_image_string)), drawn)

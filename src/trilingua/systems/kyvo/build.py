@@ -148,8 +148,7 @@ def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
             raise ConfigError(
                 f"decoder.{path}: is {ours}, but the backbone {config.backbone!r} has {theirs}; set it so"
             )
-    trained = config.recipe != "scratch" and _is_run(config.backbone)
-    decoder.embedding.set_codebook(tokenizers.images.codebook, scale=not trained)
+    decoder.embedding.set_codebook(tokenizers.images.codebook, scale=_run_before(config) is None)
     if config.recipe == "lora":
         _adapt(decoder, config)
     return decoder
@@ -160,8 +159,9 @@ def _load_backbone(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
         raise ConfigError(
             f'backbone: recipe {config.recipe!r} starts from one; name "smollm2", a Llama directory or a run'
         )
-    if _is_run(config.backbone):
-        return _load_run(config.backbone, tokenizers)
+    run = _run_before(config)
+    if run is not None:
+        return _load_run(run, tokenizers)
     sizes = _span_sizes(tokenizers)
     return load_llama(
         backbone_folder(config.backbone),
@@ -173,10 +173,10 @@ def _load_backbone(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
     )
 
 
-def _load_run(run: str, tokenizers: Tokenizers) -> Decoder:
+def _load_run(run: Path, tokenizers: Tokenizers) -> Decoder:
     """Return a run's decoder, which may have been given pictures in another way than these tokenizers give them."""
     own = load_tokenizers(run)
-    tokenizers.vocabulary.require(own.vocabulary.digest, run)
+    tokenizers.vocabulary.require(own.vocabulary.digest, str(run))
     decoder = load_decoder(run, own)[1]
     images = tokenizers.images.config
     if own.images.config.seen_dim == images.seen_dim:
@@ -189,11 +189,8 @@ def _load_run(run: str, tokenizers: Tokenizers) -> Decoder:
 
 def sees_already(config: KyvoConfig, tokenizers: Tokenizers) -> bool:
     """Return whether the decoder starts from a run that has learned to read what this very image tokenizer sees."""
-    return (
-        config.recipe != "scratch"
-        and _is_run(config.backbone)
-        and load_tokenizers(config.backbone).images.digest == tokenizers.images.digest
-    )
+    run = _run_before(config)
+    return run is not None and load_tokenizers(run).images.digest == tokenizers.images.digest
 
 
 def begin_probes(config: KyvoConfig, probes: nn.Module) -> None:
@@ -201,10 +198,11 @@ def begin_probes(config: KyvoConfig, probes: nn.Module) -> None:
 
     A probe that begins anew bends features that it could not read yet, and some hundred steps of training are lost.
     """
-    if config.recipe == "scratch" or not _is_run(config.backbone):
+    run = _run_before(config)
+    if run is None:
         return
     own = probes.state_dict()
-    known = read_weights(Path(config.backbone) / "model.safetensors", prefix="probes.")
+    known = read_weights(run / "model.safetensors", prefix="probes.")
     same = {name: value for name, value in known.items() if name in own and value.shape == own[name].shape}
     probes.load_state_dict(own | same)
 
@@ -330,11 +328,13 @@ def write_score_map(run: str | Path, score_map: ScoreMap) -> None:
     write_json(run / "config.json", saved)
 
 
-def _is_run(name: str) -> bool:
-    """Return whether a backbone is a decoder's run and no Llama directory."""
-    path = Path(name) / "config.json"
+def _run_before(config: KyvoConfig) -> Path | None:
+    """Return the decoder's run that a recipe starts from; None if it starts from a Llama directory, or from nothing."""
+    if config.recipe == "scratch":
+        return None
+    path = Path(config.backbone) / "config.json"
     value = read_json(path) if path.is_file() else None
-    return isinstance(value, dict) and value.get("kind") == "kyvo"
+    return path.parent if isinstance(value, dict) and value.get("kind") == "kyvo" else None
 
 
 def run_kind(run: str | Path) -> str:

@@ -103,8 +103,7 @@ class KyvoTask(TrainTask):
         packed = batch.packed
         block = torch.arange(packed.ids.shape[1], device=packed.ids.device).expand_as(packed.ids)
         mask = build_mask(packed.node, packed.ancestors, block)
-        total, told = self._token_loss(batch, mask)
-        metrics = dict(told)
+        total, metrics = self._token_loss(batch, mask)
         for name, probe in self.model.probes.items():
             assert isinstance(probe, DenseProbe)
             facts: Facts = getattr(batch, name)
@@ -122,7 +121,9 @@ class KyvoTask(TrainTask):
         self._states.output = self._later_states.output = self._guided.output = None
         return total, metrics
 
-    def _token_loss(self, batch: KyvoBatch, mask: Bool[Tensor, "batch 1 seq seq"]) -> tuple[Float[Tensor, ""], Metrics]:
+    def _token_loss(
+        self, batch: KyvoBatch, mask: Bool[Tensor, "batch 1 seq seq"]
+    ) -> tuple[Float[Tensor, ""], dict[str, float | Tensor]]:
         """Run the decoder; return the loss over predicted tokens, and the mean loss of each kind of them."""
         packed = batch.packed
         wanted = (packed.labels != IGNORED).flatten().nonzero()[:, 0]
