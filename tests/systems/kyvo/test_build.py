@@ -5,6 +5,8 @@ import importlib.util
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from trilingua.core.config import replace_dotted
 from trilingua.core.errors import CheckpointError, ConfigError, VocabularyError
 from trilingua.core.presets import get_preset
 from trilingua.data.clevr.files import ClevrFolder
+from trilingua.data.loaders import KyvoBatch
 from trilingua.data.tokenize_folder import tokenize_folder
 from trilingua.models.decoder import Decoder
 from trilingua.models.llama_weights import read_llama_config
@@ -21,7 +24,8 @@ from trilingua.models.smollm2 import smollm2_folder
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers, schema_named, write_slim_run
 from trilingua.systems.kyvo.config import kyvo_tiny, kyvo_tiny_tokenizers
 from trilingua.systems.kyvo.pipeline import Kyvo
-from trilingua.systems.kyvo.train import tools_of, train_decoder, train_tokenizers
+from trilingua.systems.kyvo.task import KyvoTask
+from trilingua.systems.kyvo.train import _put_back_if_better, tools_of, train_decoder, train_tokenizers
 from trilingua.training.checkpoints import read_weights
 
 
@@ -141,8 +145,9 @@ def test_a_run_that_reads_latents_is_given_an_eye(tiny_run, tiny_tokenizers_run,
     found = seen.vectors @ decoder.embedding.seen_projector.T
     assert (found - wanted).square().mean() < 0.5 * wanted.square().mean()
     weights, probes = [decoder.state_dict()["embedding.seen_projector"]], []
-    for name, rate in (("further", 0.01), ("same", 0.0)):
+    for name, steps, rate in (("further", 12, 0.01), ("same", 1, 0.0)):
         changes |= {"backbone": str(tmp_path / ("run" if rate else "further")), "trainer.learning_rate": rate}
+        changes |= {"trainer.max_steps": steps, "trainer.warmup_steps": 0}
         train_decoder(replace_dotted(kyvo_tiny(), changes), tmp_path / name)
         going_on = load_decoder(tmp_path / name, load_tokenizers(tmp_path / name))[1]
         weights.append(going_on.state_dict()["embedding.seen_projector"])
@@ -162,3 +167,20 @@ def test_a_run_that_reads_latents_is_given_an_eye(tiny_run, tiny_tokenizers_run,
     write_slim_run(tmp_path / "slim", tokenizers, *load_decoder(tmp_path / "run", tokenizers))
     written = (tmp_path / "slim" / "config.json").read_text()
     assert not any(str(path) in written for path in (tiny_run, tmp_path, clevr_folder))
+
+
+@pytest.mark.parametrize(("aligned", "learned", "kept"), [(3.0, 1.0, 1.0), (1.0, 3.0, 1.0), (2.0, 2.0, 2.0)])
+def test_of_two_ways_to_read_what_is_seen_the_better_one_stays(aligned: float, learned: float, kept: float) -> None:
+    projector = torch.nn.Parameter(torch.full((4, 3), aligned))
+
+    class Judge(KyvoTask):
+        def __init__(self) -> None:
+            self.model = cast(Any, SimpleNamespace(decoder=SimpleNamespace(embedding=embedding)))
+
+        def loss(self, batch: KyvoBatch) -> Any:
+            return None, {"tokens": projector.sum()}
+
+    embedding = SimpleNamespace(seen_projector=projector)
+    nothing = KyvoBatch(*[cast(Any, None)] * len(KyvoBatch._fields))
+    _put_back_if_better(Judge(), torch.full((4, 3), learned), nothing)
+    assert torch.equal(projector, torch.full((4, 3), kept))

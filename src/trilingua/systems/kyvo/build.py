@@ -187,10 +187,10 @@ def _load_run(run: Path, tokenizers: Tokenizers) -> Decoder:
     return other
 
 
-def sees_already(config: KyvoConfig, tokenizers: Tokenizers) -> bool:
-    """Return whether the decoder starts from a run that has learned to read what this very image tokenizer sees."""
+def sees_already(config: KyvoConfig) -> bool:
+    """Return whether the decoder starts from a run that reads what an eye sees."""
     run = _run_before(config)
-    return run is not None and load_tokenizers(run).images.digest == tokenizers.images.digest
+    return run is not None and bool(read_weights(run / "model.safetensors", prefix="decoder.embedding.seen_projector"))
 
 
 def begin_probes(config: KyvoConfig, probes: nn.Module) -> None:

@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Int16
+from torch import Tensor
 
 from trilingua.core.errors import ConfigError
 from trilingua.data.clevr.files import ClevrFolder
 from trilingua.data.clevr.views import view_of
-from trilingua.data.loaders import PackedStream, SequenceBuilder
+from trilingua.data.loaders import KyvoBatch, PackedStream, SequenceBuilder
 from trilingua.data.pictures import PictureStream
 from trilingua.data.renderers.builtin import BuiltinRenderer
 from trilingua.data.shards import Shards
 from trilingua.data.tokenize_folder import ShardTools
+from trilingua.models.decoder import Decoder
 from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.build import (
     Tokenizers,
@@ -120,20 +122,45 @@ def train_decoder(config: KyvoConfig, run: Path, *, resume: bool = False) -> Tra
     shards = Shards(folder, tokenizers.vocabulary, image_tokenizer=tokenizers.images.digest)
     torch.manual_seed(config.trainer.seed)
     decoder = build_decoder(config, tokenizers)
-    if decoder.embedding.seen_projector is not None and not sees_already(config, tokenizers):
-        some = [shards[index] for index in range(0, len(shards), -(-len(shards) // _ALIGNED_ON))]
-        decoder.embedding.align_seen(
-            torch.from_numpy(np.concatenate([record.vectors for record in some]).astype(np.float32)),
-            torch.from_numpy(np.concatenate([record.image for record in some]).astype(np.int64)),
-        )
     builder = SequenceBuilder(config.loader, tokenizers.sequences)
-    stream = PackedStream(shards, builder, seed=config.trainer.seed, num_scenes=len(shards) - config.held_out)
+
+    def make_stream() -> PackedStream:
+        return PackedStream(shards, builder, seed=config.trainer.seed, num_scenes=len(shards) - config.held_out)
+
     judge = None
     if config.held_out:
         judge = make_judge(tokenizers, shards, config.held_out, read_codes=config.loader.reads_codes)
     task = KyvoTask(config, tokenizers, decoder, judge=judge)
     begin_probes(config, task.model.probes)
-    return Trainer(task, stream, config.trainer, run).fit(resume=resume)
+    if decoder.embedding.seen_projector is not None:
+        learned = decoder.embedding.seen_projector.clone()
+        _align_seen(decoder, shards)
+        if sees_already(config) and not config.loader.reads_codes:
+            _put_back_if_better(task, learned, next(batch for batch in make_stream() if batch.by_vectors.any()))
+    return Trainer(task, make_stream(), config.trainer, run).fit(resume=resume)
+
+
+def _align_seen(decoder: Decoder, shards: Shards) -> None:
+    """Let what is seen in some of the pictures be read as their codes are."""
+    some = [shards[index] for index in range(0, len(shards), -(-len(shards) // _ALIGNED_ON))]
+    decoder.embedding.align_seen(
+        torch.from_numpy(np.concatenate([record.vectors for record in some]).astype(np.float32)),
+        torch.from_numpy(np.concatenate([record.image for record in some]).astype(np.int64)),
+    )
+
+
+@torch.no_grad()
+def _put_back_if_better(task: KyvoTask, learned: Tensor, batch: KyvoBatch) -> None:
+    """Let what is seen be read by the matrix that was learned, if a batch is so written better.
+
+    It is if this eye is the one that the decoder learned to read, or has grown from it, and is not if it is a new one.
+    """
+    projector = task.model.decoder.embedding.seen_projector
+    assert projector is not None, "a learned one was put aside"
+    aligned, loss = projector.clone(), task.loss(batch)[1]["tokens"]
+    projector.copy_(learned)
+    if task.loss(batch)[1]["tokens"] > loss:
+        projector.copy_(aligned)
 
 
 def _required(path: str, name: str, what: str) -> Path:
