@@ -34,7 +34,7 @@ def decoder() -> Decoder:
 @pytest.fixture
 def decoder_with_codes() -> Decoder:
     torch.manual_seed(0)
-    decoder = Decoder(dataclasses.replace(CONFIG, num_text=20, num_image_codes=10, image_code_dim=6))
+    decoder = Decoder(dataclasses.replace(CONFIG, num_text=20, num_image_codes=10, image_code_dim=6, seen_dim=6))
     for parameter in decoder.parameters():
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=0.4)

@@ -83,7 +83,7 @@ def decode(
         prompts: ids of each prompt, at least one each; lengths may differ.
         grammar: compiled tables; None: all ids are allowed.
         places: ids that have a position of their own, as `count_positions` takes them.
-        vectors: for each prompt, vectors that are read in place of some of its ids, at indices into it.
+        vectors: for each prompt what is seen, given to ids at indices into it.
         ordered: ids that stand for numbers; at temperature 0 the mean within their window is written.
         max_new_tokens: most ids a row may get, stop id included; None: the grammar's longest sentence.
         stop_id: ends a row; None: the grammar's.

@@ -13,8 +13,10 @@ question's program before the answer, and editing the program of the objects tha
 edited scene, both with the numbers of the objects that they find on the way, so that what takes several steps is
 thought through step by step; there neither is. A marker stands before
 every few codes of a picture and says where they are: rotary positions tell how far two tokens are from each
-other, and leave a small causal model in the dark about which row and column a code belongs to. Segments of
-one kind share their positions (`SequenceTokenizer.places`); there every token stands one after the last.
+other, and leave a small causal model in the dark about which row and column a code belongs to. A given picture may
+be seen instead of read: it is written as its places alone, each of which is given the vectors of a square of cells,
+a quarter of the tokens or fewer. Segments of one kind share their positions (`SequenceTokenizer.places`); there
+every token stands one after the last.
 """
 
 import math
@@ -24,6 +26,9 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
 
 from trilingua.core.errors import VocabularyError
 from trilingua.scenes.schema import Schema
@@ -118,6 +123,18 @@ def count_places(codes_per_image: int, codes_per_place: int) -> int:
     return -(-codes_per_image // codes_per_place) if codes_per_place else 0
 
 
+def square_cells(codes_per_image: int, codes_per_place: int) -> Int64[np.ndarray, "place cell"]:
+    """Return the cells, by their number in raster order, of each place of a picture that is seen.
+
+    Places are squares of cells and tile the picture in raster order; there are none where they cannot be that.
+    """
+    grid, side = math.isqrt(codes_per_image), math.isqrt(codes_per_place)
+    if side**2 != codes_per_place or grid**2 != codes_per_image or side == 0 or grid % side:
+        return np.zeros((0, codes_per_place), np.int64)
+    cells = np.arange(codes_per_image).reshape(grid // side, side, grid // side, side)
+    return cells.transpose(0, 2, 1, 3).reshape(-1, codes_per_place)
+
+
 class Parsed(NamedTuple):
     """What a model wrote, read back segment by segment."""
 
@@ -160,6 +177,10 @@ class SequenceTokenizer:
             1 + index + (1 + index // codes_per_place if codes_per_place else 0) for index in range(codes_per_image)
         )
         """Where the codes of a picture stand in its segment."""
+        self.seen_cells = square_cells(codes_per_image, codes_per_place)
+        """The cells of each place of a picture that is seen; no places where pictures cannot be seen."""
+        self.seen_positions = tuple(range(1, len(self.seen_cells) + 1))
+        """Where these places stand in its segment."""
         self.text = text
         self.scenes = SceneTokenizer(schema, vocabulary, text)
         marker = vocabulary.marker
@@ -172,17 +193,18 @@ class SequenceTokenizer:
         }
         self.output_id = marker("[OUTPUT-START]")
         self.places = self._places(schema)
-        """Position of each id that opens a segment or an object, as `count_positions` takes them: every kind of segment
-        has a room of its own, and every object in a scene's, so that a scene and its edited twin stand at the same
-        positions, object by object. The rooms are as wide as need be, in an order by which recognition counts from 0
-        without a gap."""
+        """Position of each id that opens a segment or an object, marks a place or closes a picture, as
+        `count_positions` takes them: every kind of segment has a room of its own, and every object in a scene's, so
+        that a scene and its edited twin stand at the same positions, object by object. The rooms are as wide as need
+        be, in an order by which recognition counts from 0 without a gap."""
 
     def segment(self, segment: Segment, value: Any) -> list[int]:
         """Return the ids of one segment, borders included.
 
         Args:
             segment: what it is.
-            value: a sequence of image codes in raster order, a `Scene`, a `NumberedScene`, or a text.
+            value: a sequence of image codes in raster order, None for a picture that is seen, a `Scene`, a
+                `NumberedScene`, or a text.
 
         Raises:
             VocabularyError: an image code that the vocabulary does not have.
@@ -191,6 +213,8 @@ class SequenceTokenizer:
             return self.scenes.tokenize(value)
         start, end = self.borders[segment.kind]
         if segment.kind == "image":
+            if value is None:
+                return [start, *self.place_ids, end]
             span = self.vocabulary.span("image")
             codes = np.asarray(value, dtype=np.int64)
             if codes.size and not (codes.min() >= 0 and codes.max() < span.size):
@@ -203,6 +227,10 @@ class SequenceTokenizer:
             return [start, *self._with_places((codes + span.start).tolist()), end]
         first = self.vocabulary.span("text").start
         return [start, *(first + token for token in self.text.tokenize(value)), end]
+
+    def by_place(self, vectors: Float[Tensor, "*picture cell dim"]) -> Float[Tensor, "*picture place dims"]:
+        """Return what is given to each place of pictures that are seen: the vectors of its cells, one after another."""
+        return vectors[..., torch.from_numpy(self.seen_cells), :].flatten(-2)
 
     def prompt(self, task: Task, values: Mapping[str, Any]) -> list[int]:
         """Return the ids that a task starts from: everything up to and including [OUTPUT-START]."""
@@ -255,7 +283,8 @@ class SequenceTokenizer:
 
     def _places(self, schema: Schema) -> dict[int, int]:
         image = 1  # [BEGIN] before it
-        scene = image + len(self._with_places([0] * self.codes_per_image)) + 2 + 1  # borders and [OUTPUT-START]
+        image_end = image + len(self._with_places([0] * self.codes_per_image)) + 1
+        scene = image_end + 1 + 1  # [OUTPUT-START] before it
         text = scene + self.scenes.longest
         program = text + _TEXT_ROOM
         rooms: dict[Kind, int] = {
@@ -267,6 +296,9 @@ class SequenceTokenizer:
         }
         return {
             **{self.borders[kind][0]: position for kind, position in rooms.items()},
+            # What is seen stands where it would stand with the codes between.
+            **{place: image + 1 + k * (self.codes_per_place + 1) for k, place in enumerate(self.place_ids)},
+            self.borders["image"][1]: image_end,
             **self.scenes.places(scene + 1),
         }
 

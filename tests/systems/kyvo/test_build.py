@@ -11,8 +11,9 @@ from typing import Any, cast
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.oracles.seeing import squares
 
-from trilingua.core.config import replace_dotted
+from trilingua.core.config import from_json, replace_dotted
 from trilingua.core.errors import CheckpointError, ConfigError, VocabularyError
 from trilingua.core.presets import get_preset
 from trilingua.data.clevr.files import ClevrFolder
@@ -21,8 +22,16 @@ from trilingua.data.tokenize_folder import tokenize_folder
 from trilingua.models.decoder import Decoder
 from trilingua.models.llama_weights import read_llama_config
 from trilingua.models.smollm2 import smollm2_folder
-from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers, schema_named, write_slim_run
-from trilingua.systems.kyvo.config import kyvo_tiny, kyvo_tiny_tokenizers
+from trilingua.systems.kyvo.build import (
+    Tokenizers,
+    build_decoder,
+    build_sequences,
+    load_decoder,
+    load_tokenizers,
+    schema_named,
+    write_slim_run,
+)
+from trilingua.systems.kyvo.config import TokenizersConfig, kyvo_tiny, kyvo_tiny_tokenizers
 from trilingua.systems.kyvo.pipeline import Kyvo
 from trilingua.systems.kyvo.task import KyvoTask
 from trilingua.systems.kyvo.train import _put_back_if_better, tools_of, train_decoder, train_tokenizers
@@ -115,7 +124,26 @@ def test_the_smollm2_preset_has_the_backbones_sizes() -> None:
     assert config == same
 
 
-def test_a_run_that_reads_latents_is_given_an_eye(tiny_run, tiny_tokenizers_run, clevr_folder, tmp_path):
+def test_pictures_without_places_cannot_be_seen(tiny_tokenizers_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(tiny_tokenizers_run, tmp_path / "run"))
+    config = json.loads((run / "config.json").read_text())
+    config["tokenizers"]["codes_per_place"] = 8
+    (run / "config.json").write_text(json.dumps(config))
+    saved = load_tokenizers(tiny_tokenizers_run)
+    build_sequences(from_json(TokenizersConfig, config["tokenizers"], where=""), saved.sequences.text).vocabulary.save(
+        run / "vocabulary.json"
+    )
+    tokenizers = load_tokenizers(run)
+    build_decoder(kyvo_tiny(), tokenizers)
+    with pytest.raises(ConfigError) as caught:
+        build_decoder(replace_dotted(kyvo_tiny(), {"loader.code_share": 0.5}), tokenizers)
+    assert str(caught.value) == (
+        "loader.code_share: 0.5; pictures are seen in squares of 8 cells, which do not tile 4 x 4; "
+        "set it to 1, or train tokenizers with --codes-per-place 4"
+    )
+
+
+def test_a_run_that_reads_codes_is_given_an_eye(tiny_run, tiny_tokenizers_run, clevr_folder, tmp_path):
     """All weights are the run's, and the new ones read nearly as codes do.
 
     A run that has them goes on with them, and with its probes.
@@ -141,8 +169,9 @@ def test_a_run_that_reads_latents_is_given_an_eye(tiny_run, tiny_tokenizers_run,
         assert torch.equal(new.pop(name), value), name
     assert list(new) == ["embedding.seen_projector"]
     seen = tokenizers.images.see_pictures([folder.image(scene.image_filename) for scene in folder.scenes()])
-    wanted = decoder.embedding.table()[-tokenizers.images.config.num_codes :][seen.codes]
-    found = seen.vectors @ decoder.embedding.seen_projector.T
+    rows = decoder.embedding.table()[-tokenizers.images.config.num_codes :]
+    wanted = torch.stack([rows[seen.codes[:, cells]].mean(1) for cells in squares(16, 4)], dim=1)
+    found = tokenizers.sequences.by_place(seen.vectors) @ decoder.embedding.seen_projector.T
     assert (found - wanted).square().mean() < 0.5 * wanted.square().mean()
     weights, probes = [decoder.state_dict()["embedding.seen_projector"]], []
     for name, steps, rate in (("further", 12, 0.01), ("same", 1, 0.0)):
@@ -155,7 +184,7 @@ def test_a_run_that_reads_latents_is_given_an_eye(tiny_run, tiny_tokenizers_run,
     aligned, learned, kept = weights
     assert not torch.equal(aligned, learned)
     assert torch.equal(learned, kept)
-    assert {name.split(".")[0] for name in probes[0]} == {"given", "drawn", "objects", "recognized"}
+    assert {name.split(".")[0] for name in probes[0]} == {"given", "seen", "drawn", "objects", "recognized"}
     for name, value in probes[0].items():
         assert value.any()
         assert torch.equal(probes[1][name], value), name

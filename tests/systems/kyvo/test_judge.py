@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from trilingua.core.config import replace_dotted
 from trilingua.data.loaders import LoaderConfig, SequenceBuilder
 from trilingua.data.shards import SceneRecord, Shards
 from trilingua.inference.decode import DecodedSequence
@@ -163,11 +164,12 @@ def test_scenes_that_nobody_asks_about_or_edits_have_no_such_figures(
 def test_the_judged_decoder_stays_as_it_was_and_where_it_was(
     shards: Shards,
     tiny_tokenizers: Tokenizers,
-    decoder: Decoder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     read_codes: bool,
 ) -> None:
+    torch.manual_seed(0)
+    decoder = build_decoder(replace_dotted(kyvo_tiny(), {"loader.code_share": float(read_codes)}), tiny_tokenizers)
     made: list[Kyvo] = []
 
     class Remembered(Kyvo):

@@ -23,7 +23,7 @@ from trilingua.data.clevr.instructions import generate_instructions
 from trilingua.data.clevr.questions import generate_questions
 from trilingua.data.pictures import PictureBatch
 from trilingua.metrics.calibration import ScoreMap
-from trilingua.models.decoder import Decoder
+from trilingua.models.decoder import Decoder, DecoderConfig
 from trilingua.models.llama_weights import load_llama
 from trilingua.models.smollm2 import smollm2_folder
 from trilingua.nn.lora import add_adapters, merge_adapters
@@ -135,7 +135,7 @@ def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
         decoder.init_from_text_embedding()
     else:
         decoder = _load_backbone(config, tokenizers)
-        wanted = with_spans(config.decoder, _span_sizes(tokenizers), tokenizers.images.config)
+        wanted = _sized(config.decoder, config, tokenizers)
         same = dataclasses.replace(
             decoder.config, embedding_std=wanted.embedding_std, max_positions=wanted.max_positions
         )
@@ -161,7 +161,7 @@ def _load_backbone(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
         )
     run = _run_before(config)
     if run is not None:
-        return _load_run(run, tokenizers)
+        return _load_run(run, config, tokenizers)
     sizes = _span_sizes(tokenizers)
     return load_llama(
         backbone_folder(config.backbone),
@@ -173,22 +173,22 @@ def _load_backbone(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
     )
 
 
-def _load_run(run: Path, tokenizers: Tokenizers) -> Decoder:
-    """Return a run's decoder, which may have been given pictures in another way than these tokenizers give them."""
+def _load_run(run: Path, config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
+    """Return a run's decoder, which may have been given pictures in another way than it will be."""
     own = load_tokenizers(run)
     tokenizers.vocabulary.require(own.vocabulary.digest, str(run))
     decoder = load_decoder(run, own)[1]
-    images = tokenizers.images.config
-    if own.images.config.seen_dim == images.seen_dim:
+    sizes = _sized(decoder.config, config, tokenizers)
+    if sizes == decoder.config:
         return decoder
-    other = Decoder(with_spans(decoder.config, _span_sizes(tokenizers), images))
+    other = Decoder(sizes)
     known = {name: value for name, value in decoder.state_dict().items() if name in other.state_dict()}
     other.load_state_dict(other.state_dict() | known)
     return other
 
 
 def sees_already(config: KyvoConfig) -> bool:
-    """Return whether the decoder starts from a run that reads what an eye sees."""
+    """Return whether the decoder starts from a run that has learned to see."""
     run = _run_before(config)
     return run is not None and bool(read_weights(run / "model.safetensors", prefix="decoder.embedding.seen_projector"))
 
@@ -250,15 +250,40 @@ def load_decoder(run: str | Path, tokenizers: Tokenizers, *, device: str = "cpu"
         VocabularyError: the decoder was trained with another vocabulary than `tokenizers` have.
     """
     run = existing_folder(run)
-    saved = _read_config(run)
-    if saved["kind"] != "kyvo":
-        raise CheckpointError(f"{run}: holds tokenizers and no decoder; pass the run of a `kyvo-*` preset")
-    config = from_json(KyvoConfig, saved.get("kyvo"), where=f"{run / 'config.json'}: kyvo")
+    config = _decoder_config(run)
     tokenizers.vocabulary.require(Vocabulary.load(run / "vocabulary.json").digest, str(run))
     decoder = empty_decoder(config, tokenizers)
     load_weights(decoder, run / "model.safetensors", prefix="decoder.")
     merge_adapters(decoder.layers)
     return config, decoder.to(device).eval()
+
+
+def _decoder_config(run: Path) -> KyvoConfig:
+    saved = _read_config(run)
+    if saved["kind"] != "kyvo":
+        raise CheckpointError(f"{run}: holds tokenizers and no decoder; pass the run of a `kyvo-*` preset")
+    return from_json(KyvoConfig, saved.get("kyvo"), where=f"{run / 'config.json'}: kyvo")
+
+
+def _sized(decoder: DecoderConfig, config: KyvoConfig, tokenizers: Tokenizers) -> DecoderConfig:
+    """Return a decoder's configuration with what the tokenizers say of it.
+
+    Raises:
+        ConfigError: pictures are to be seen, and their places are no squares of cells.
+    """
+    images, sequences = tokenizers.images.config, tokenizers.sequences
+    if not config.loader.reads_codes and not len(sequences.seen_cells):
+        raise ConfigError(
+            f"loader.code_share: {config.loader.code_share}; pictures are seen in squares of "
+            f"{sequences.codes_per_place} cells, which do not tile {images.grid_size} x {images.grid_size}; "
+            "set it to 1, or train tokenizers with --codes-per-place 4"
+        )
+    return with_spans(
+        decoder,
+        _span_sizes(tokenizers),
+        code_dim=images.code_dim,
+        seen_dim=0 if config.loader.reads_codes else images.seen_dim * sequences.codes_per_place,
+    )
 
 
 def _span_sizes(tokenizers: Tokenizers) -> dict[str, int]:
@@ -267,7 +292,7 @@ def _span_sizes(tokenizers: Tokenizers) -> dict[str, int]:
 
 def empty_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
     """Return a decoder as the recipe trains it, adapters included, whose weights are drawn and not yet read."""
-    decoder = Decoder(with_spans(config.decoder, _span_sizes(tokenizers), tokenizers.images.config))
+    decoder = Decoder(_sized(config.decoder, config, tokenizers))
     if config.recipe == "lora":
         _adapt(decoder, config)
     return decoder

@@ -71,7 +71,7 @@ class SeenPicture(NamedTuple):
 
     codes: list[int]
     """In raster order."""
-    vectors: Float[Tensor, "code seen_dim"]
+    vectors: Float[Tensor, "cell seen_dim"]
     """As in `SeenImages`."""
 
 
@@ -82,8 +82,8 @@ class Kyvo:
         tokenizers: of the run.
         decoder: of the run; it is arranged for decoding.
         device: where to compute.
-        read_codes: read given pictures as their codes, and not as the vectors that the image tokenizer sees. A
-            decoder that was trained on both sees better by vectors; an exported one knows codes alone.
+        read_codes: read given pictures as their codes instead of seeing them. A decoder that has learned both sees
+            better and faster; an exported one knows codes alone.
         average_numbers: write a number as the mean of the likely ones, and not as the likeliest, which greedy
             decoding elsewhere takes.
         score_map: from the probability of an object's tokens to its score; None leaves it as it is.
@@ -104,6 +104,8 @@ class Kyvo:
         self.images = tokenizers.images.to(device).eval()
         self.decoder = arrange_for_decoding(decoder.to(device))
         self.device = torch.device(device)
+        if not read_codes and not decoder.config.seen_dim:
+            raise ConfigError("read_codes: False; this model was trained on codes alone and cannot see; leave it out")
         self.read_codes = read_codes
         self.score_map = score_map or ScoreMap()
         span, step = tokenizers.vocabulary.span("numbers"), tokenizers.vocabulary.numbers.step
@@ -323,11 +325,12 @@ class Kyvo:
             sampling: how ids are chosen.
         """
         grammar = self.grammar(task, last_segment=last_segment)
-        prompts = [self.sequences.prompt(_task(task), _as_ids(item)) for item in values]
+        sees = constrained and not self.read_codes
+        prompts = [self.sequences.prompt(_task(task), _as_written(item, sees=sees)) for item in values]
         vectors, ordered = None, self._ordered
         if not constrained:
             ordered = dataclasses.replace(ordered, window=0)
-        elif not self.read_codes:
+        if sees:
             vectors = [self._vectors(prompt, item.get("image")) for prompt, item in zip(prompts, values, strict=True)]
         limit = grammar.longest or _LONGEST_TEXT
         excess = max(map(len, prompts)) + limit - self.decoder.config.max_positions
@@ -351,11 +354,13 @@ class Kyvo:
         return decoded
 
     def _vectors(self, prompt: Sequence[int], picture: SeenPicture | None) -> PlacedVectors | None:
-        """Return the vectors of a prompt's picture, placed in the prompt."""
+        """Return what is seen of a prompt's picture, given to its places."""
         if picture is None:
             return None
         start = prompt.index(self.sequences.borders["image"][0])
-        return PlacedVectors(torch.tensor(self.sequences.code_positions) + start, picture.vectors)
+        return PlacedVectors(
+            torch.tensor(self.sequences.seen_positions) + start, self.sequences.by_place(picture.vectors)
+        )
 
     def _scored(self, parsed: Parsed, name: str, decoded: DecodedSequence) -> Scene:
         """Return a parsed scene whose objects carry scores: the product of their tokens' probabilities, calibrated."""
@@ -425,8 +430,12 @@ class Kyvo:
         return answers
 
 
-def _as_ids(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value.codes if isinstance(value, SeenPicture) else value for name, value in values.items()}
+def _as_written(values: Mapping[str, Any], *, sees: bool) -> dict[str, Any]:
+    """Return values as the sequence tokenizer writes them: a picture as its codes, or as what is seen."""
+    return {
+        name: (None if sees else value.codes) if isinstance(value, SeenPicture) else value
+        for name, value in values.items()
+    }
 
 
 def _task(name: str) -> Any:

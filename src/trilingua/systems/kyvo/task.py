@@ -63,13 +63,19 @@ class KyvoTask(TrainTask):
         objects = num_object_classes(tokenizers.schema), NUM_OBJECT_VALUES
         probes = {
             "given": (config.probe_weight, cells),
+            "seen": (0.0 if config.loader.reads_codes else config.probe_weight, cells),
             "drawn": (config.drawn_probe_weight, cells),
             "objects": (config.object_probe_weight, objects),
             "recognized": (config.recognized_probe_weight, objects),
         }
         self._probe_weights = {name: weight for name, (weight, _) in probes.items() if weight}
         for name in self._probe_weights:
-            self.model.probes[name] = DenseProbe(decoder.config.dim, *probes[name][1], num_frequencies=NUM_FREQUENCIES)
+            self.model.probes[name] = DenseProbe(
+                decoder.config.dim,
+                *probes[name][1],
+                num_frequencies=NUM_FREQUENCIES,
+                num_told=tokenizers.sequences.codes_per_place if name == "seen" else 1,
+            )
         needs_next = bool(config.guidance_weight or config.recognized_probe_weight)
         last = len(decoder.layers) - needs_next
         if (self._probe_weights or needs_next) and not 1 <= config.probe_layer <= last:
@@ -128,10 +134,8 @@ class KyvoTask(TrainTask):
         packed = batch.packed
         wanted = (packed.labels != IGNORED).flatten().nonzero()[:, 0]
         vectors = None
-        if batch.by_vectors.any():
-            vectors = PlacedVectors(
-                batch.given.tokens[batch.by_vectors].flatten(), batch.vectors[batch.by_vectors].flatten(0, 1)
-            )
+        if len(batch.vectors):
+            vectors = PlacedVectors(batch.seen.tokens.flatten(), batch.vectors.flatten(0, 1))
         logits = self.model(packed.ids, positions=packed.positions, mask=mask, output_at=wanted, vectors=vectors)
         labels = packed.labels.flatten()[wanted]
         total, losses = token_loss(

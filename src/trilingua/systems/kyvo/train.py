@@ -34,6 +34,7 @@ from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, schema_n
 from trilingua.systems.kyvo.judge import make_judge
 from trilingua.systems.kyvo.task import KyvoTask
 from trilingua.tokenizers.images import ImageTokenizer, image_to_pixels
+from trilingua.tokenizers.sequences import SequenceTokenizer
 from trilingua.training.trainer import Trainer, TrainingResult
 
 _ALIGNED_ON = 200
@@ -134,18 +135,19 @@ def train_decoder(config: KyvoConfig, run: Path, *, resume: bool = False) -> Tra
     begin_probes(config, task.model.probes)
     if decoder.embedding.seen_projector is not None:
         learned = decoder.embedding.seen_projector.clone()
-        _align_seen(decoder, shards)
-        if sees_already(config) and not config.loader.reads_codes:
-            _put_back_if_better(task, learned, next(batch for batch in make_stream() if batch.by_vectors.any()))
+        _align_seen(decoder, shards, tokenizers.sequences)
+        if sees_already(config):
+            _put_back_if_better(task, learned, next(batch for batch in make_stream() if len(batch.vectors)))
     return Trainer(task, make_stream(), config.trainer, run).fit(resume=resume)
 
 
-def _align_seen(decoder: Decoder, shards: Shards) -> None:
+def _align_seen(decoder: Decoder, shards: Shards, sequences: SequenceTokenizer) -> None:
     """Let what is seen in some of the pictures be read as their codes are."""
     some = [shards[index] for index in range(0, len(shards), -(-len(shards) // _ALIGNED_ON))]
+    vectors = torch.from_numpy(np.stack([record.vectors for record in some]).astype(np.float32))
+    codes = torch.from_numpy(np.stack([record.image for record in some]).astype(np.int64))
     decoder.embedding.align_seen(
-        torch.from_numpy(np.concatenate([record.vectors for record in some]).astype(np.float32)),
-        torch.from_numpy(np.concatenate([record.image for record in some]).astype(np.int64)),
+        sequences.by_place(vectors).flatten(0, 1), codes[:, torch.from_numpy(sequences.seen_cells)].flatten(0, 1)
     )
 
 
