@@ -134,7 +134,8 @@ class KyvoTask(TrainTask):
         packed = batch.packed
         wanted = (packed.labels != IGNORED).flatten().nonzero()[:, 0]
         vectors = None
-        if len(batch.vectors):
+        if not self.config.loader.reads_codes:
+            # None of them, where no picture is seen: several processes wait for the gradients of what reads them.
             vectors = PlacedVectors(batch.seen.tokens.flatten(), batch.vectors.flatten(0, 1))
         logits = self.model(packed.ids, positions=packed.positions, mask=mask, output_at=wanted, vectors=vectors)
         labels = packed.labels.flatten()[wanted]
