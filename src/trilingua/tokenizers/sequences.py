@@ -10,8 +10,8 @@ Source: Kyvo, section 3 and its published data code (`multimodal_dataset.py`).
 Differs: editing predicts the edited scene before the edited picture (the paper's own suggestion, appendix
 F), so that the picture is drawn from a decided scene; there the picture comes first. Answering predicts the
 question's program before the answer, and editing the program of the objects that the instruction names before the
-edited scene, both with the numbers of the objects that they find on the way, so that what takes several steps is
-thought through step by step; there neither is. A marker stands before
+edited scene, both with what their steps give, so that what takes several steps is thought through step by step; there
+neither is. A marker stands before
 every few codes of a picture and says where they are: rotary positions tell how far two tokens are from each
 other, and leave a small causal model in the dark about which row and column a code belongs to. A given picture may
 be seen instead of read: it is written as its places alone, each of which is given the vectors of a square of cells,
