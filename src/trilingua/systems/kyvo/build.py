@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trilingua.core.config import differences, from_json, to_json
 from trilingua.core.errors import CheckpointError, ConfigError, VocabularyError
@@ -182,8 +182,7 @@ def _load_run(run: Path, config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
     if sizes == decoder.config:
         return decoder
     other = Decoder(sizes)
-    known = {name: value for name, value in decoder.state_dict().items() if name in other.state_dict()}
-    other.load_state_dict(other.state_dict() | known)
+    _take_along(other, decoder.state_dict())
     return other
 
 
@@ -201,10 +200,14 @@ def begin_probes(config: KyvoConfig, probes: nn.Module) -> None:
     run = _run_before(config)
     if run is None:
         return
-    own = probes.state_dict()
-    known = read_weights(run / "model.safetensors", prefix="probes.")
+    _take_along(probes, read_weights(run / "model.safetensors", prefix="probes."))
+
+
+def _take_along(module: nn.Module, known: dict[str, Tensor]) -> None:
+    """Load what a module has of some weights; the rest stays as it begins."""
+    own = module.state_dict()
     same = {name: value for name, value in known.items() if name in own and value.shape == own[name].shape}
-    probes.load_state_dict(own | same)
+    module.load_state_dict(own | same)
 
 
 def _adapt(decoder: Decoder, config: KyvoConfig) -> None:
