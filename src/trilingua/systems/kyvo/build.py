@@ -253,19 +253,15 @@ def load_decoder(run: str | Path, tokenizers: Tokenizers, *, device: str = "cpu"
         VocabularyError: the decoder was trained with another vocabulary than `tokenizers` have.
     """
     run = existing_folder(run)
-    config = _decoder_config(run)
+    saved = _read_config(run)
+    if saved["kind"] != "kyvo":
+        raise CheckpointError(f"{run}: holds tokenizers and no decoder; pass the run of a `kyvo-*` preset")
+    config = from_json(KyvoConfig, saved.get("kyvo"), where=f"{run / 'config.json'}: kyvo")
     tokenizers.vocabulary.require(Vocabulary.load(run / "vocabulary.json").digest, str(run))
     decoder = empty_decoder(config, tokenizers)
     load_weights(decoder, run / "model.safetensors", prefix="decoder.")
     merge_adapters(decoder.layers)
     return config, decoder.to(device).eval()
-
-
-def _decoder_config(run: Path) -> KyvoConfig:
-    saved = _read_config(run)
-    if saved["kind"] != "kyvo":
-        raise CheckpointError(f"{run}: holds tokenizers and no decoder; pass the run of a `kyvo-*` preset")
-    return from_json(KyvoConfig, saved.get("kyvo"), where=f"{run / 'config.json'}: kyvo")
 
 
 def _sized(decoder: DecoderConfig, config: KyvoConfig, tokenizers: Tokenizers) -> DecoderConfig:
