@@ -118,6 +118,48 @@ def test_what_is_seen_are_latents_or_what_an_eye_makes_of_them(images):
         assert torch.equal(third.see(pictures).vectors, other.see(pictures).vectors if layers else latents)
 
 
+@torch.no_grad()
+def test_an_eye_may_look_through_windows_too(images):
+    """New windows show nothing; those that have learned are taken over, and reach pixels that latents lost."""
+    pictures = torch.rand(2, 3, 24, 24)
+    config = dataclasses.replace(images.config, eye_layers=1)
+    plain = ImageTokenizer(config).eval()
+    other = ImageTokenizer(dataclasses.replace(config, eye_window_width=4)).eval()
+    for tokenizer in (plain, other):
+        tokenizer.begin_with(images)
+    assert torch.equal(other.see(pictures).vectors, plain.see(pictures).vectors)
+    torch.nn.init.normal_(other.eye_windows.patch.weight)
+    torch.nn.init.zeros_(other.to_code.weight)  # from here on all latents are alike
+    one, two = other.see(pictures).vectors
+    assert (one - two).abs().max() > 0.1
+    third = ImageTokenizer(other.config).eval()
+    third.begin_with(other)
+    assert torch.equal(third.see(pictures).vectors, other.see(pictures).vectors)
+    assert torch.equal(third(pictures).seen, other.see(pictures).vectors)
+    plain.begin_with(other)
+    assert torch.equal(plain.see(pictures).vectors[0], plain.see(pictures).vectors[1])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        (
+            {"eye_window_width": 4},
+            "eye_window_width: 4, but eye_layers is 0; give the eye layers, or set it to 0",
+        ),
+        (
+            {"eye_window_width": 4, "eye_layers": 1, "image_size": 36, "patch_size": 12},
+            "patch_size: 12; expected a multiple of 8, since the eye has windows",
+        ),
+        ({"eye_window_width": -1}, "eye_window_width: -1; expected at least 0"),
+    ],
+)
+def test_windows_that_cannot_be_are_refused(sizes, message):
+    with pytest.raises(ConfigError) as error:
+        dataclasses.replace(CONFIG, **sizes)
+    assert str(error.value) == message
+
+
 def test_weights_of_another_tokenizer_are_refused_by_what_differs(images):
     with pytest.raises(ConfigError) as error:
         ImageTokenizer(dataclasses.replace(CONFIG, decoder_layers=2, eye_layers=1)).begin_with(images)

@@ -86,9 +86,51 @@ class PatchTransformer(nn.Module):
         self.blocks = nn.ModuleList(PatchBlock(dim, dim // HEAD_DIM, 4 * dim) for _ in range(num_layers))
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, x: Float[Tensor, "batch patch in_dim"]) -> Float[Tensor, "batch patch dim"]:
-        """Return one vector a patch."""
+    def forward(
+        self, x: Float[Tensor, "batch patch in_dim"], beside: Float[Tensor, "batch patch dim"] | None = None
+    ) -> Float[Tensor, "batch patch dim"]:
+        """Return one vector a patch.
+
+        Args:
+            x: one vector a patch.
+            beside: what else is known of each, added to what the blocks are given.
+        """
         x = self.input(x) + self.position
+        if beside is not None:
+            x = x + beside
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
+
+
+class PatchWindows(nn.Module):
+    """What 4 x 4 windows in each patch show, each twice as wide as they are apart: a finer grain than patches have.
+
+    Begins as nothing, so that it can be added to what is trained already.
+
+    Args:
+        patch_size: height and width of a patch in pixels, a multiple of 8.
+        width: numbers that are kept of a window.
+        dim: of what is said of a patch.
+    """
+
+    def __init__(self, patch_size: int, width: int, dim: int) -> None:
+        super().__init__()
+        self.stride = patch_size // _WINDOWS
+        self.window = nn.Linear(3 * (2 * self.stride) ** 2, width)
+        self.patch = nn.Linear(_WINDOWS**2 * width, dim)
+        nn.init.zeros_(self.patch.weight)
+        nn.init.zeros_(self.patch.bias)
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch patch dim"]:
+        """Return one vector a patch, in raster order; both sides of the pictures are multiples of the patch size."""
+        rows, columns = (side // self.stride // _WINDOWS for side in images.shape[2:])
+        cut = F.unfold(images, 2 * self.stride, stride=self.stride, padding=self.stride // 2).transpose(1, 2)
+        found = F.relu(self.window(cut)).square()
+        by_patch = found.unflatten(1, (rows, _WINDOWS, columns, _WINDOWS)).transpose(2, 3)
+        said: Tensor = self.patch(by_patch.flatten(3).flatten(1, 2))
+        return said
+
+
+_WINDOWS = 4
+"""Windows of a patch along one side."""

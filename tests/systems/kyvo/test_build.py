@@ -25,6 +25,7 @@ from trilingua.models.smollm2 import smollm2_folder
 from trilingua.systems.kyvo.build import (
     Tokenizers,
     build_decoder,
+    build_image_task,
     build_sequences,
     load_decoder,
     load_tokenizers,
@@ -35,6 +36,7 @@ from trilingua.systems.kyvo.config import TokenizersConfig, kyvo_tiny, kyvo_tiny
 from trilingua.systems.kyvo.pipeline import Kyvo
 from trilingua.systems.kyvo.task import KyvoTask
 from trilingua.systems.kyvo.train import _put_back_if_better, tools_of, train_decoder, train_tokenizers
+from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.training.checkpoints import read_weights
 
 
@@ -141,6 +143,20 @@ def test_pictures_without_places_cannot_be_seen(tiny_tokenizers_run: Path, tmp_p
         "loader.code_share: 0.5; pictures are seen in squares of 8 cells, which do not tile 4 x 4; "
         "set it to 1, or train tokenizers with --codes-per-place 4"
     )
+
+
+def test_an_eye_that_goes_on_is_asked_by_the_probe_that_taught_it(tiny_run, clevr_folder, tmp_path):
+    """A run that has no such probe, as a decoder's has none, leaves it new; windows may be new behind an old probe."""
+    learning = {"data": str(clevr_folder), "start": str(tiny_run), "learns": "eye", "images.eye_layers": 1}
+    learning |= {"trainer.max_steps": 2}
+    train_tokenizers(replace_dotted(kyvo_tiny_tokenizers(), learning), tmp_path / "first")
+    taught = read_weights(tmp_path / "first" / "model.safetensors", prefix="eye_probe.")
+    assert all(value.any() for value in taught.values())
+    learning |= {"start": str(tmp_path / "first"), "images.eye_window_width": 4}
+    config = replace_dotted(kyvo_tiny_tokenizers(), learning)
+    task = build_image_task(config, ImageTokenizer(config.images))
+    for name, value in task.model.eye_probe.state_dict().items():
+        assert torch.equal(value, taught[name]), name
 
 
 def test_a_run_that_reads_codes_is_given_an_eye(tiny_run, tiny_tokenizers_run, clevr_folder, tmp_path):

@@ -113,15 +113,21 @@ def build_image_task(
     held_out: PictureBatch | None = None,
     on_start: Callable[[Path], None] | None = None,
 ) -> ImageTokenizerTask | EyeTask:
-    """Return what trains an image tokenizer, or its eye alone.
+    """Return what trains an image tokenizer, or its eye alone; its probes go on from those of the run to start from.
 
     Raises:
         ConfigError: the eye is to learn and there is none.
     """
     schema = schema_named(config.schema)
+    task: ImageTokenizerTask | EyeTask
     if config.learns == "eye":
-        return EyeTask(images, schema=schema, held_out=held_out, on_start=on_start)
-    return ImageTokenizerTask(images, config.losses, schema=schema, held_out=held_out, on_start=on_start)
+        task = EyeTask(images, schema=schema, held_out=held_out, on_start=on_start)
+    else:
+        task = ImageTokenizerTask(images, config.losses, schema=schema, held_out=held_out, on_start=on_start)
+    if config.start:
+        known = read_weights(existing_folder(config.start) / "model.safetensors")
+        _take_along(task.model, {name: value for name, value in known.items() if not name.startswith("tokenizer.")})
+    return task
 
 
 def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:

@@ -48,7 +48,9 @@ class EyeTask(PictureTask):
         if images.eye is None:
             raise ConfigError("learns: 'eye', but images.eye_layers is 0; give it layers, 3 for example")
         images.requires_grad_(False)
-        images.eye.requires_grad_(True)
+        for part in (images.eye, images.eye_windows):
+            if part is not None:
+                part.requires_grad_(True)
         classes = num_cell_classes(schema)
         probe = DenseProbe(images.config.dim, classes, NUM_CELL_VALUES, num_frequencies=NUM_FREQUENCIES)
         self.model: _Trained = _Trained(images, probe)
@@ -106,8 +108,6 @@ class _Trained(nn.Module):
         return self
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch cell dim"]:
-        assert self.tokenizer.eye is not None, "the task has refused a tokenizer without an eye"
         with torch.no_grad():
             latents = self.tokenizer.encode(images)
-        features: Tensor = self.tokenizer.eye(latents)
-        return features
+        return self.tokenizer.look(images, latents)
