@@ -1,4 +1,4 @@
-"""Pictures as rows of patches, and a plain bidirectional transformer over them.
+"""Pictures as rows of patches, a plain bidirectional transformer over them, and a finer look at each.
 
 Matrix products alone: on a CPU they run three to four times faster in bfloat16 than in float32, while
 convolutions gain nothing. Source: Dosovitskiy et al. 2021 (ViT).
@@ -116,18 +116,16 @@ class PatchWindows(nn.Module):
 
     def __init__(self, patch_size: int, width: int, dim: int) -> None:
         super().__init__()
-        self.stride = patch_size // _WINDOWS
-        self.window = nn.Linear(3 * (2 * self.stride) ** 2, width)
+        apart = patch_size // _WINDOWS
+        self.window = nn.Conv2d(3, width, 2 * apart, stride=apart, padding=apart // 2)
         self.patch = nn.Linear(_WINDOWS**2 * width, dim)
         nn.init.zeros_(self.patch.weight)
         nn.init.zeros_(self.patch.bias)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch patch dim"]:
         """Return one vector a patch, in raster order; both sides of the pictures are multiples of the patch size."""
-        rows, columns = (side // self.stride // _WINDOWS for side in images.shape[2:])
-        cut = F.unfold(images, 2 * self.stride, stride=self.stride, padding=self.stride // 2).transpose(1, 2)
-        found = F.relu(self.window(cut)).square()
-        by_patch = found.unflatten(1, (rows, _WINDOWS, columns, _WINDOWS)).transpose(2, 3)
+        found = F.relu(self.window(images)).square()
+        by_patch = found.unflatten(3, (-1, _WINDOWS)).unflatten(2, (-1, _WINDOWS)).permute(0, 2, 4, 3, 5, 1)
         said: Tensor = self.patch(by_patch.flatten(3).flatten(1, 2))
         return said
 
