@@ -24,10 +24,10 @@ class Facts(NamedTuple):
 
     tokens: Int[Tensor, "*asked"]
     """Indices among the flattened tokens of the batch."""
-    classes: Int8[Tensor, "*told category"]
-    """As in `CellTargets` or `ObjectTargets`; of the cells of a place one after another, where it has several."""
-    values: Float[Tensor, "*told value"]
-    """As in `CellTargets` or `ObjectTargets`, in the order of the classes."""
+    classes: Int8[Tensor, "*asked category"]
+    """As in `CellTargets` or `ObjectTargets`."""
+    values: Float[Tensor, "*asked value"]
+    """As in `CellTargets` or `ObjectTargets`."""
 
 
 class Pointers(NamedTuple):
@@ -58,8 +58,6 @@ class FactCollector:
     def __init__(self, sequences: SequenceTokenizer) -> None:
         self._sequences = sequences
         self._code_of_cell = np.array(sequences.code_positions)
-        self._place_of_cell = np.zeros(sequences.codes_per_image, np.int64)
-        self._place_of_cell[sequences.seen_cells] = np.array(sequences.seen_positions, np.int64)[:, None]
         self._given: list[tuple[int, SceneRecord]] = []
         self._seen: list[tuple[int, SceneRecord]] = []
         self._drawn: list[tuple[int, SceneRecord]] = []
@@ -88,7 +86,11 @@ class FactCollector:
             if opening == image and parent == 0:
                 is_read = int(tree.ids[place + 2]) in codes
                 (self._given if is_read else self._seen).append((start + place, record))
-                picture = start + place + (self._code_of_cell if is_read else self._place_of_cell)
+                picture = np.full(len(self._code_of_cell), -1)
+                if is_read:
+                    picture[:] = start + place + self._code_of_cell
+                else:
+                    picture[list(record.shown)] = start + place + 1 + np.arange(len(record.shown))
             elif opening == scene:  # more than once in a tree: with and without a picture
                 self._objects.append((start + place + closings, known))
             elif opening == output and tree.ids[place + 1] == image:
@@ -108,14 +110,20 @@ class FactCollector:
         return _cells(self._given, self._sequences.code_positions, like)
 
     def seen(self, like: SceneRecord) -> Facts:
-        """Return what the cells of pictures show that are seen, place by place; `like` as in `given`."""
-        sequences = self._sequences
-        return _cells(self._seen, sequences.seen_positions, like, order=sequences.seen_cells.flatten())
+        """Return what the cells of pictures show that are seen, a row for each cell; `like` as in `given`."""
+        starts = [start + 1 + np.arange(len(record.shown)) for start, record in self._seen]
+        # Behind no cells of one record, which give those of no picture their shape.
+        rows = [(like, []), *((record, list(record.shown)) for _, record in self._seen)]
+        return Facts(
+            torch.from_numpy(np.concatenate([np.zeros(0, np.int64), *starts])),
+            torch.from_numpy(np.concatenate([record.cell_classes[shown] for record, shown in rows])),
+            torch.from_numpy(np.concatenate([record.cell_values[shown] for record, shown in rows]).astype(np.float32)),
+        )
 
-    def vectors(self, like: SceneRecord) -> Float[Tensor, "picture place dims"]:
-        """Return what is given to the places of pictures that are seen; `like` as in `given`."""
-        found = np.stack([record.vectors for record in (like, *(record for _, record in self._seen))])[1:]
-        return self._sequences.by_place(torch.from_numpy(found.astype(np.float32)))
+    def vectors(self, like: SceneRecord) -> Float[Tensor, "cell seen_dim"]:
+        """Return what is seen of these cells; `like` as in `given`."""
+        found = np.concatenate([like.vectors[:0], *(record.vectors for _, record in self._seen)])
+        return torch.from_numpy(found.astype(np.float32))
 
     def drawn(self, like: SceneRecord) -> Facts:
         """Return what the cells of pictures show that are drawn of a scene, asked of the token before each code.
@@ -192,7 +200,7 @@ def _shown_objects(
         first: the token that the scene's first one follows.
         closings: where objects are closed in the scene.
         known: what these objects are.
-        picture: the token of each of the picture's cells.
+        picture: the token of each of the picture's cells, -1 where it has none.
         record: what the cells show.
     """
     if not len(closings):
@@ -203,22 +211,18 @@ def _shown_objects(
     owners = np.linalg.norm(places[:, None] - known.values[None, :, :2], axis=-1).argmin(axis=1)
     begin = 1  # behind the scene's opening
     for number, closing in enumerate(closings):
-        cells = np.unique(picture[shown[owners == number]])
+        cells = picture[shown[owners == number]]
+        cells = cells[cells >= 0]
         if len(cells):
             yield number, first + np.arange(begin, closing + 1), cells
         begin = closing + 1
 
 
-def _cells(
-    pictures: Sequence[tuple[int, SceneRecord]],
-    offsets: Sequence[int],
-    like: SceneRecord,
-    order: Int64[np.ndarray, " cell"] | slice = slice(None),
-) -> Facts:
-    """Return what is known of the cells of pictures that start at these tokens, in raster order or another."""
+def _cells(pictures: Sequence[tuple[int, SceneRecord]], offsets: Sequence[int], like: SceneRecord) -> Facts:
+    """Return what is known of the cells of pictures that start at these tokens."""
     starts = torch.tensor([start for start, _ in pictures], dtype=torch.int64)
     # Stacked behind one record that is cut off again, which gives those of no picture their shape.
     records = [like, *(record for _, record in pictures)]
-    classes = np.stack([record.cell_classes[order] for record in records])[1:]
-    values = np.stack([record.cell_values[order] for record in records])[1:].astype(np.float32)
+    classes = np.stack([record.cell_classes for record in records])[1:]
+    values = np.stack([record.cell_values for record in records])[1:].astype(np.float32)
     return Facts(starts[:, None] + torch.tensor(offsets), torch.from_numpy(classes), torch.from_numpy(values))

@@ -21,10 +21,10 @@ from trilingua.data.facts import FactCollector, Facts, Pointers
 from trilingua.data.packing import PackedBatch, TrainingSequence, Tree, merge, pack
 from trilingua.data.referents import UNKNOWN
 from trilingua.data.shards import Ids, SceneRecord, Shards
-from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, Task
+from trilingua.tokenizers.sequences import TASKS, SeenCells, Segment, SequenceTokenizer, Task
 
 Look = Literal["read", "see", "blind"]
-"""What becomes of a scene's given picture: it is read as its codes, its places are seen, or it is left out."""
+"""What becomes of a scene's given picture: it is read as its codes, it is seen, or it is left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +37,12 @@ class LoaderConfig:
     """For each task, how many sequences a scene gives on average; a fraction is a chance."""
     blind_share: float = 0.0
     """Share of the scenes whose sequences leave the picture out and begin with the scene. A picture costs 320 tokens
-    to read and 64 to see, and tells an edit or an answer little that the scene does not."""
+    to read and some 50 to see, and tells an edit or an answer little that the scene does not."""
     blind_mix: dict[str, float] = field(default_factory=lambda: {"editing": 2.0, "qa": 6.0})
     """As `mix`, for these scenes; tasks that are given nothing but a picture have no place in it."""
     code_share: float = 1.0
-    """Share of the scenes whose given picture is read as its codes, as published; the others are seen: places are given
-    the vectors of their cells, which know more and take fewer tokens."""
+    """Share of the scenes whose given picture is read as its codes, as published; the others are seen: the cells
+    that may show an object are given as vectors, which know more and take fewer tokens."""
     segment_weights: dict[str, float] = field(default_factory=dict)
     """For each predicted segment, by its name in `TASKS`, how much its tokens count in the loss, more than 0; 1 where
     it is not named."""
@@ -77,9 +77,9 @@ class KyvoBatch(NamedTuple):
     given: Facts
     """Of the given pictures that are read; a cell's token is its code."""
     seen: Facts
-    """Of the given pictures that are seen; the token of its cells is their place."""
-    vectors: Float[Tensor, "picture place dims"]
-    """What is given to each place of these, as `SequenceTokenizer.by_place` puts it together."""
+    """Of the cells of given pictures that are seen, a row for each cell."""
+    vectors: Float[Tensor, "cell seen_dim"]
+    """What is seen of these cells."""
     drawn: Facts
     """Of the pictures that are drawn of a scene; a cell's token is the one that its code is predicted to follow."""
     objects: Facts
@@ -183,7 +183,7 @@ class SequenceBuilder:
     ) -> Ids:
         if segment.kind == "image":
             codes = record.image if segment.name == "image" else pieces[segment.name]
-            return tuple(self.sequences.segment(segment, None if look == "see" else codes))
+            return tuple(self.sequences.segment(segment, SeenCells(record.shown) if look == "see" else codes))
         return record.scene if segment.name == "scene" else tuple(pieces[segment.name])
 
     def tree(self, record: SceneRecord, generator: np.random.Generator) -> tuple[Tree, list[Ids]]:

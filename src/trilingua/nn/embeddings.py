@@ -20,9 +20,9 @@ NumberEncoding = Literal["learned+sinusoid", "learned", "sinusoid"]
 class PlacedVectors(NamedTuple):
     """What is seen of pictures, and the tokens that it is given to."""
 
-    places: Int[Tensor, " place"]
+    places: Int[Tensor, " cell"]
     """Indices into the flattened batch x seq."""
-    vectors: Float[Tensor, "place seen_dim"]
+    vectors: Float[Tensor, "cell seen_dim"]
 
 
 def sinusoid_table(count: int, dim: int) -> Float[Tensor, "count dim"]:
@@ -103,19 +103,19 @@ class UnifiedEmbedding(nn.Module):
 
     @torch.no_grad()
     def align_seen(
-        self, vectors: Float[Tensor, "place seen_dim"], codes: Int[Tensor, "place cell"], *, ridge: float = 1e-3
+        self, vectors: Float[Tensor, "cell seen_dim"], codes: Int[Tensor, " cell"], *, ridge: float = 1e-3
     ) -> None:
-        """Let what is seen of a place be read, as nearly as a matrix can, as the mean of its cells' codes.
+        """Let what is seen of a cell be read, as nearly as a matrix can, as its code.
 
         So that a decoder that knows codes need not learn to see anew.
 
         Args:
-            vectors: of places of many pictures.
-            codes: of the cells of the same places, from 0.
+            vectors: of cells of many pictures.
+            codes: of the same cells, from 0.
             ridge: added to the mean squares of the vectors' numbers.
         """
         assert self.seen_projector is not None, "this decoder reads codes alone"
-        wanted = functional.linear(self.codebook[codes].mean(dim=1), self.projector).double()
+        wanted = functional.linear(self.codebook[codes], self.projector).double()
         known = vectors.double()
         squares = known.T @ known + ridge * len(known) * torch.eye(known.shape[1], dtype=known.dtype)
         self.seen_projector.copy_(torch.linalg.solve(squares, known.T @ wanted).T)

@@ -25,37 +25,32 @@ class DenseProbe(nn.Module):
         num_classes: number of classes of each category.
         num_values: how many real values are predicted.
         num_frequencies: of the waves over each value: 1, 2, 4, ...; 0 for none.
-        num_told: how many things one vector tells of, each of which is asked all of this.
     """
 
-    def __init__(
-        self, dim: int, num_classes: Sequence[int], num_values: int, *, num_frequencies: int = 0, num_told: int = 1
-    ) -> None:
+    def __init__(self, dim: int, num_classes: Sequence[int], num_values: int, *, num_frequencies: int = 0) -> None:
         super().__init__()
         self.num_classes, self.num_values, self.num_frequencies = tuple(num_classes), num_values, num_frequencies
-        self.num_told = num_told
-        self.output = nn.Linear(dim, num_told * (sum(num_classes) + num_values * (1 + 2 * num_frequencies)))
+        self.output = nn.Linear(dim, sum(num_classes) + num_values * (1 + 2 * num_frequencies))
         # A probe that begins with opinions would first bend features that are good already to them.
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
     def values(self, features: Float[Tensor, "*cells dim"]) -> Float[Tensor, "*cells value"]:
-        """Return the values that features tell, of one thing each."""
-        assert self.num_told == 1, "what is told of several things is not separated here"
+        """Return the values that features tell."""
         first = sum(self.num_classes)
         told = slice(first, first + self.num_values)
         return nn.functional.linear(features, self.output.weight[told], self.output.bias[told]).float()
 
     def loss(
         self,
-        features: Float[Tensor, "*features dim"],
+        features: Float[Tensor, "*cells dim"],
         classes: Int[Tensor, "*cells category"],
         values: Float[Tensor, "*cells value"],
     ) -> tuple[Float[Tensor, ""], dict[str, float]]:
         """Return the probe's loss and how well it reads.
 
         Args:
-            features: what is probed; each has `num_told` of the cells, in order.
+            features: what is probed.
             classes: the true class of each category; -1 where there is none.
             values: the true values; NaN where there are none.
 
@@ -65,8 +60,7 @@ class DenseProbe(nn.Module):
             known) and `value_error` (mean, absolute). What is known nowhere counts 0.
         """
         truths = fourier_features(values, self.num_frequencies)
-        told = self.output(features).float().reshape(*classes.shape[:-1], self.output.out_features // self.num_told)
-        *logits, predicted = told.split([*self.num_classes, truths.shape[-1]], dim=-1)
+        *logits, predicted = self.output(features).float().split([*self.num_classes, truths.shape[-1]], dim=-1)
         total = features.new_zeros((), dtype=torch.float32)
         right = torch.ones_like(classes[..., 0], dtype=torch.bool)
         for index, category in enumerate(logits):

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
@@ -109,6 +109,8 @@ class SeenImages(NamedTuple):
 
     vectors: Float[Tensor, "batch code seen_dim"]
     """Of each cell what a language model is given: what the eye makes of the latents, or these."""
+    shown: Bool[Tensor, "batch code"]
+    """Whether the eye thinks that the cell may show an object; without an eye all of them may."""
     codes: Int[Tensor, "batch code"]
     """The code nearest to each cell's latent, in raster order, each in [0, num_codes)."""
 
@@ -130,9 +132,11 @@ class ImageTokenizer(nn.Module):
         painted = size + 2 * config.patch_overlap
         self.to_pixels = nn.Linear(config.dim, 3 * painted * painted)
         self.eye: PatchTransformer | None = None
+        self.eye_shows: nn.Linear | None = None
+        self.eye_windows: PatchWindows | None = None
         if config.eye_layers:
             self.eye = PatchTransformer(config.code_dim, config.tokens_per_image, config.dim, config.eye_layers)
-        self.eye_windows: PatchWindows | None = None
+            self.eye_shows = nn.Linear(config.dim, 1)
         if config.eye_window_width:
             self.eye_windows = PatchWindows(size, config.eye_window_width, config.dim)
 
@@ -178,7 +182,11 @@ class ImageTokenizer(nn.Module):
     def see(self, images: Float[Tensor, "batch 3 height width"]) -> SeenImages:
         """Return the vectors and the codes of pictures; the module is in evaluation mode."""
         latents = self.encode(images)
-        return SeenImages(self.look(images, latents), self.quantizer.codes(latents))
+        vectors = self.look(images, latents)
+        shown = torch.ones_like(vectors[..., 0], dtype=torch.bool)
+        if self.eye_shows is not None:
+            shown = self.eye_shows(vectors)[..., 0].sigmoid() > _MAY_SHOW
+        return SeenImages(vectors, shown, self.quantizer.codes(latents))
 
     def see_pictures(self, pictures: Iterable[Image.Image], *, batch_size: int = 16) -> SeenImages:
         """Return what is seen in RGB pictures of any size, which are squashed and read in batches; on the CPU.
@@ -230,6 +238,18 @@ class ImageTokenizer(nn.Module):
             known = painter | {name: value for name, value in known.items() if not name.startswith("eye")}
         own = self.state_dict()
         self.load_state_dict(own | {name: value for name, value in known.items() if name in own})
+
+
+def seen_cells(seen: SeenImages) -> list[tuple[tuple[int, ...], Float[Tensor, "shown seen_dim"]]]:
+    """Return for each picture the cells that may show an object, by their number, and what is seen of them."""
+    return [
+        (tuple(shown.nonzero()[:, 0].tolist()), vectors[shown])
+        for vectors, shown in zip(seen.vectors, seen.shown, strict=True)
+    ]
+
+
+_MAY_SHOW = 0.1
+"""Probability of an object from which on a cell is given: one too many costs a token, one too few perhaps an object."""
 
 
 def image_to_pixels(image: Image.Image, size: int) -> UInt8[np.ndarray, "3 height width"]:

@@ -26,9 +26,6 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
 
 from trilingua.core.errors import VocabularyError
 from trilingua.scenes.schema import Schema
@@ -123,16 +120,8 @@ def count_places(codes_per_image: int, codes_per_place: int) -> int:
     return -(-codes_per_image // codes_per_place) if codes_per_place else 0
 
 
-def square_cells(codes_per_image: int, codes_per_place: int) -> Int64[np.ndarray, "place cell"]:
-    """Return the cells, by their number in raster order, of each place of a picture that is seen.
-
-    Places are squares of cells and tile the picture in raster order; there are none where they cannot be that.
-    """
-    grid, side = math.isqrt(codes_per_image), math.isqrt(codes_per_place)
-    if side**2 != codes_per_place or grid**2 != codes_per_image or side == 0 or grid % side:
-        return np.zeros((0, codes_per_place), np.int64)
-    cells = np.arange(codes_per_image).reshape(grid // side, side, grid // side, side)
-    return cells.transpose(0, 2, 1, 3).reshape(-1, codes_per_place)
+class SeenCells(tuple[int, ...]):
+    """The cells of a picture that is seen, by their number in raster order: a marker of its place stands for each."""
 
 
 class Parsed(NamedTuple):
@@ -177,10 +166,6 @@ class SequenceTokenizer:
             1 + index + (1 + index // codes_per_place if codes_per_place else 0) for index in range(codes_per_image)
         )
         """Where the codes of a picture stand in its segment."""
-        self.seen_cells = square_cells(codes_per_image, codes_per_place)
-        """The cells of each place of a picture that is seen; no places where pictures cannot be seen."""
-        self.seen_positions = tuple(range(1, len(self.seen_cells) + 1))
-        """Where these places stand in its segment."""
         self.text = text
         self.scenes = SceneTokenizer(schema, vocabulary, text)
         marker = vocabulary.marker
@@ -203,8 +188,8 @@ class SequenceTokenizer:
 
         Args:
             segment: what it is.
-            value: a sequence of image codes in raster order, None for a picture that is seen, a `Scene`, a
-                `NumberedScene`, or a text.
+            value: a sequence of image codes in raster order, the `SeenCells` of a picture that is seen, a `Scene`,
+                a `NumberedScene`, or a text.
 
         Raises:
             VocabularyError: an image code that the vocabulary does not have.
@@ -213,8 +198,8 @@ class SequenceTokenizer:
             return self.scenes.tokenize(value)
         start, end = self.borders[segment.kind]
         if segment.kind == "image":
-            if value is None:
-                return [start, *self.place_ids, end]
+            if isinstance(value, SeenCells):
+                return [start, *(self.place_ids[cell // self.codes_per_place] for cell in value), end]
             span = self.vocabulary.span("image")
             codes = np.asarray(value, dtype=np.int64)
             if codes.size and not (codes.min() >= 0 and codes.max() < span.size):
@@ -227,10 +212,6 @@ class SequenceTokenizer:
             return [start, *self._with_places((codes + span.start).tolist()), end]
         first = self.vocabulary.span("text").start
         return [start, *(first + token for token in self.text.tokenize(value)), end]
-
-    def by_place(self, vectors: Float[Tensor, "*picture cell dim"]) -> Float[Tensor, "*picture place dims"]:
-        """Return what is given to each place of pictures that are seen: the vectors of its cells, one after another."""
-        return vectors[..., torch.from_numpy(self.seen_cells), :].flatten(-2)
 
     def prompt(self, task: Task, values: Mapping[str, Any]) -> list[int]:
         """Return the ids that a task starts from: everything up to and including [OUTPUT-START]."""
@@ -296,7 +277,7 @@ class SequenceTokenizer:
         }
         return {
             **{self.borders[kind][0]: position for kind, position in rooms.items()},
-            # What is seen stands where it would stand with the codes between.
+            # What is seen of a place stands where codes would have its marker.
             **{place: image + 1 + k * (self.codes_per_place + 1) for k, place in enumerate(self.place_ids)},
             self.borders["image"][1]: image_end,
             **self.scenes.places(scene + 1),

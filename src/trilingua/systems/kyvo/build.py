@@ -274,20 +274,19 @@ def _sized(decoder: DecoderConfig, config: KyvoConfig, tokenizers: Tokenizers) -
     """Return a decoder's configuration with what the tokenizers say of it.
 
     Raises:
-        ConfigError: pictures are to be seen, and their places are no squares of cells.
+        ConfigError: pictures are to be seen, and have no markers of places.
     """
     images, sequences = tokenizers.images.config, tokenizers.sequences
-    if not config.loader.reads_codes and not len(sequences.seen_cells):
+    if not config.loader.reads_codes and not sequences.place_ids:
         raise ConfigError(
-            f"loader.code_share: {config.loader.code_share}; pictures are seen in squares of "
-            f"{sequences.codes_per_place} cells, which do not tile {images.grid_size} x {images.grid_size}; "
-            "set it to 1, or train tokenizers with --codes-per-place 4"
+            f"loader.code_share: {config.loader.code_share}; pictures are seen at markers of places, which these "
+            "tokenizers do not have; set it to 1, or train tokenizers with --codes-per-place 4"
         )
     return with_spans(
         decoder,
         _span_sizes(tokenizers),
         code_dim=images.code_dim,
-        seen_dim=0 if config.loader.reads_codes else images.seen_dim * sequences.codes_per_place,
+        seen_dim=0 if config.loader.reads_codes else images.seen_dim,
     )
 
 

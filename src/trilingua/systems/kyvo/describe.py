@@ -171,9 +171,10 @@ def _count_ids(sequences: SequenceTokenizer, segments: Sequence[Segment], *, bes
 def _how_pictures_are_given(model: Kyvo) -> str:
     if model.read_codes:
         return "read as codes"
-    layers, places = model.images.config.eye_layers, len(model.sequences.seen_cells)
-    what = f"what an eye of {layers} layers sees" if layers else "the vectors that are rounded to codes"
-    return f"seen in {places} places: {what}"
+    layers = model.images.config.eye_layers
+    if not layers:
+        return "seen: the vectors that are rounded to codes"
+    return f"seen: what an eye of {layers} layers makes of the cells that may show an object"
 
 
 def _describe_decoder(decoder: Decoder) -> str:

@@ -19,7 +19,7 @@ from trilingua.data.pictures import PictureBatch
 from trilingua.metrics.scene_match import THRESHOLDS
 from trilingua.nn.probes import DenseProbe
 from trilingua.scenes.schema import CLEVR, Schema
-from trilingua.systems.kyvo.picture_task import PictureTask
+from trilingua.systems.kyvo.picture_task import PictureTask, shown_loss
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.training.task import Metrics
 
@@ -48,7 +48,7 @@ class EyeTask(PictureTask):
         if images.eye is None:
             raise ConfigError("learns: 'eye', but images.eye_layers is 0; give it layers, 3 for example")
         images.requires_grad_(False)
-        for part in (images.eye, images.eye_windows):
+        for part in (images.eye, images.eye_shows, images.eye_windows):
             if part is not None:
                 part.requires_grad_(True)
         classes = num_cell_classes(schema)
@@ -62,7 +62,9 @@ class EyeTask(PictureTask):
 
     def loss(self, batch: PictureBatch) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the probe's loss and how well it reads."""
-        return self.model.eye_probe.loss(self.model(batch.images.float() / 255), batch.classes.long(), batch.values)
+        seen = self.model(batch.images.float() / 255)
+        loss, figures = self.model.eye_probe.loss(seen, batch.classes.long(), batch.values)
+        return loss + shown_loss(self.model.tokenizer, seen, batch.classes), figures
 
     @torch.no_grad()
     def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:

@@ -31,8 +31,8 @@ from trilingua.scenes.programs import ProgramResult, execute_program, find_asked
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers
 from trilingua.systems.kyvo.grammars import task_grammar
-from trilingua.tokenizers.images import pixels_to_image
-from trilingua.tokenizers.sequences import TASKS, Parsed, Segment
+from trilingua.tokenizers.images import pixels_to_image, seen_cells
+from trilingua.tokenizers.sequences import TASKS, Parsed, SeenCells, Segment
 
 Picture = str | Path | Image.Image | np.ndarray
 """What counts as a picture: a path, a PIL image, or an array (height, width, 3)."""
@@ -71,8 +71,10 @@ class SeenPicture(NamedTuple):
 
     codes: list[int]
     """In raster order."""
-    vectors: Float[Tensor, "cell seen_dim"]
-    """As in `SeenImages`."""
+    cells: SeenCells
+    """Those that may show an object."""
+    vectors: Float[Tensor, "shown seen_dim"]
+    """What is seen of these."""
 
 
 class Kyvo:
@@ -291,7 +293,10 @@ class Kyvo:
         names = [str(picture) if isinstance(picture, str | Path) else id(picture) for picture in pictures]
         distinct = dict(zip(names, pictures, strict=True))
         seen = self.images.see_pictures(map(_read, distinct.values()))
-        by_name = dict(zip(distinct, map(SeenPicture, seen.codes.tolist(), seen.vectors), strict=True))
+        by_name = {
+            name: SeenPicture(codes, SeenCells(cells), vectors)
+            for name, codes, (cells, vectors) in zip(distinct, seen.codes.tolist(), seen_cells(seen), strict=True)
+        }
         return [by_name[name] for name in names]
 
     def paint(self, codes: Sequence[Sequence[int] | None]) -> list[Image.Image]:
@@ -354,13 +359,11 @@ class Kyvo:
         return decoded
 
     def _vectors(self, prompt: Sequence[int], picture: SeenPicture | None) -> PlacedVectors | None:
-        """Return what is seen of a prompt's picture, given to its places."""
+        """Return what is seen of a prompt's picture, given to the markers of its cells."""
         if picture is None:
             return None
         start = prompt.index(self.sequences.borders["image"][0])
-        return PlacedVectors(
-            torch.tensor(self.sequences.seen_positions) + start, self.sequences.by_place(picture.vectors)
-        )
+        return PlacedVectors(torch.arange(len(picture.cells)) + start + 1, picture.vectors)
 
     def _scored(self, parsed: Parsed, name: str, decoded: DecodedSequence) -> Scene:
         """Return a parsed scene whose objects carry scores: the product of their tokens' probabilities, calibrated."""
@@ -433,7 +436,7 @@ class Kyvo:
 def _as_written(values: Mapping[str, Any], *, sees: bool) -> dict[str, Any]:
     """Return values as the sequence tokenizer writes them: a picture as its codes, or as what is seen."""
     return {
-        name: (None if sees else value.codes) if isinstance(value, SeenPicture) else value
+        name: (value.cells if sees else value.codes) if isinstance(value, SeenPicture) else value
         for name, value in values.items()
     }
 

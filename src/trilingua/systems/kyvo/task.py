@@ -70,12 +70,7 @@ class KyvoTask(TrainTask):
         }
         self._probe_weights = {name: weight for name, (weight, _) in probes.items() if weight}
         for name in self._probe_weights:
-            self.model.probes[name] = DenseProbe(
-                decoder.config.dim,
-                *probes[name][1],
-                num_frequencies=NUM_FREQUENCIES,
-                num_told=tokenizers.sequences.codes_per_place if name == "seen" else 1,
-            )
+            self.model.probes[name] = DenseProbe(decoder.config.dim, *probes[name][1], num_frequencies=NUM_FREQUENCIES)
         needs_next = bool(config.guidance_weight or config.recognized_probe_weight)
         last = len(decoder.layers) - needs_next
         if (self._probe_weights or needs_next) and not 1 <= config.probe_layer <= last:
@@ -136,7 +131,7 @@ class KyvoTask(TrainTask):
         vectors = None
         if not self.config.loader.reads_codes:
             # None of them, where no picture is seen: several processes wait for the gradients of what reads them.
-            vectors = PlacedVectors(batch.seen.tokens.flatten(), batch.vectors.flatten(0, 1))
+            vectors = PlacedVectors(batch.seen.tokens, batch.vectors)
         logits = self.model(packed.ids, positions=packed.positions, mask=mask, output_at=wanted, vectors=vectors)
         labels = packed.labels.flatten()[wanted]
         total, losses = token_loss(

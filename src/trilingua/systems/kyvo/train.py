@@ -34,7 +34,6 @@ from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, schema_n
 from trilingua.systems.kyvo.judge import make_judge
 from trilingua.systems.kyvo.task import KyvoTask
 from trilingua.tokenizers.images import ImageTokenizer, image_to_pixels
-from trilingua.tokenizers.sequences import SequenceTokenizer
 from trilingua.training.trainer import Trainer, TrainingResult
 
 _ALIGNED_ON = 200
@@ -144,19 +143,17 @@ def _begin_to_see(task: KyvoTask, shards: Shards, stream: PackedStream) -> None:
     if decoder.embedding.seen_projector is None:
         return
     learned = decoder.embedding.seen_projector.clone()
-    _align_seen(decoder, shards, task.tokenizers.sequences)
+    _align_seen(decoder, shards)
     if sees_already(task.config):
         _put_back_if_better(task, learned, next(batch for batch in stream if len(batch.vectors)))
 
 
-def _align_seen(decoder: Decoder, shards: Shards, sequences: SequenceTokenizer) -> None:
+def _align_seen(decoder: Decoder, shards: Shards) -> None:
     """Let what is seen in some of the pictures be read as their codes are."""
     some = [shards[index] for index in range(0, len(shards), -(-len(shards) // _ALIGNED_ON))]
-    vectors = torch.from_numpy(np.stack([record.vectors for record in some]).astype(np.float32))
-    codes = torch.from_numpy(np.stack([record.image for record in some]).astype(np.int64))
-    decoder.embedding.align_seen(
-        sequences.by_place(vectors).flatten(0, 1), codes[:, torch.from_numpy(sequences.seen_cells)].flatten(0, 1)
-    )
+    vectors = np.concatenate([record.vectors for record in some]).astype(np.float32)
+    codes = np.concatenate([record.image[list(record.shown)] for record in some]).astype(np.int64)
+    decoder.embedding.align_seen(torch.from_numpy(vectors), torch.from_numpy(codes))
 
 
 @torch.no_grad()
