@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tests.oracles.centre_out import centre_out
-from tests.oracles.random_records import CODE_DIM, CODES, make_sequences, random_record
+from tests.oracles.random_records import CODES, make_sequences, random_record
 from tests.oracles.streams import batches_of
 
 from trilingua.core.config import from_json
@@ -268,17 +268,19 @@ def test_a_share_of_the_pictures_is_seen(tmp_path: Path, codes_per_place: int) -
             looks[look].append(shards[scene])
         totals.update({look: len(scenes) for look, scenes in looks.items()})
         assert len(batch.given.tokens) == len(looks["read"])
-        assert len(batch.seen.tokens) == len(looks["see"])
-        whole = {tuple(record.vectors.astype(np.float32).flatten().tolist()): record for record in looks["see"]}
-        for tokens, vectors, classes, values in zip(
+        known = {
+            tuple(vector.tolist()): (record, cell)
+            for record in looks["see"]
+            for cell, vector in zip(record.shown, record.vectors.astype(np.float32), strict=True)
+        }
+        assert len(batch.seen.tokens) == sum(len(record.shown) for record in looks["see"])
+        for token, vector, classes, values in zip(
             batch.seen.tokens.tolist(), batch.vectors, batch.seen.classes, batch.seen.values, strict=True
         ):
-            # Squares of one cell, or of all of them, stand in raster order.
-            record = whole[tuple(vectors.flatten().tolist())]
-            assert [ids[token] for token in tokens] == list(sequences.place_ids)
-            assert vectors.shape == (CODES // codes_per_place, CODE_DIM * codes_per_place)
-            np.testing.assert_array_equal(classes, record.cell_classes)
-            np.testing.assert_array_equal(values, record.cell_values.astype(np.float32))
+            record, cell = known[tuple(vector.tolist())]
+            assert ids[token] == sequences.place_ids[cell // codes_per_place]
+            np.testing.assert_array_equal(classes, record.cell_classes[cell])
+            np.testing.assert_array_equal(values, record.cell_values[cell].astype(np.float32))
     share = totals["see"] / (totals["see"] + totals["read"])
     assert totals.total() > 500
     assert abs(share - 0.75) < 4 * (0.25 * 0.75 / totals.total()) ** 0.5

@@ -49,7 +49,9 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
         name = scene.image_filename
         assert name is not None
         assert record.image.tolist() == codes(name)
-        np.testing.assert_allclose(record.vectors, seen(name).vectors[0], rtol=0, atol=1e-3)
+        looked = seen(name)
+        assert list(record.shown) == looked.shown[0].nonzero()[:, 0].tolist()
+        np.testing.assert_allclose(record.vectors, looked.vectors[looked.shown], rtol=0, atol=1e-3)
         assert list(record.scene) == scenes.tokenize(scene)
         targets = cell_targets(scene, cell_objects(index_map(scene), grid=4), schema)
         np.testing.assert_array_equal(record.cell_classes, targets.classes)

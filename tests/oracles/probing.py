@@ -4,7 +4,7 @@ import itertools
 import math
 
 import torch
-from tests.oracles.seeing import is_seen, squares
+from tests.oracles.seeing import is_seen
 
 
 def cells_of(sequences, records, vocabulary, order):
@@ -31,24 +31,19 @@ def cells_of(sequences, records, vocabulary, order):
     return found
 
 
-def seen_cells_of(sequences, records, vocabulary, codes_per_place):
-    """Return (row, place, number among the place's cells, record, cell) for each cell of each picture that is seen."""
+def seen_cells_of(sequences, records, vocabulary):
+    """Return (row, place, record, cell) for each cell that is given of each picture that is seen."""
     found, known = [], []
     for row, (ids, record) in enumerate(zip(sequences, records, strict=True)):
         if is_seen(ids, vocabulary) and not any(record is other for other in known):
             known.append(record)
-            for at, cells in enumerate(squares(len(record.image), codes_per_place), start=2):
-                found += [(row, at, k, record, cell) for k, cell in enumerate(cells)]
+            found += [(row, 2 + k, record, cell) for k, cell in enumerate(record.shown)]
     return found
 
 
-def probe_loss(probe, states, classes, values, parts=None):
-    """Return the sum over columns of the mean loss over the cells where it is known, and the mean errors of values.
-
-    `parts` says which of the things that a state tells of each one is.
-    """
-    told = zip(states, parts or [0] * len(states), strict=True)
-    outputs = torch.stack([probe.output(state).chunk(probe.num_told)[part] for state, part in told])
+def probe_loss(probe, states, classes, values):
+    """Return the sum over columns of the mean loss over the cells where it is known, and the mean errors of values."""
+    outputs = probe.output(torch.stack(states))
     total, start = 0.0, 0
     for column, count in enumerate(probe.num_classes):
         losses = [
@@ -90,11 +85,11 @@ def pointers_of(sequences, records, vocabulary):
     return found
 
 
-def recognized_of(sequences, records, vocabulary, scenes, codes_per_place):
-    """Return (row, place, places, item) for each id of each object of a recognized scene that a cell shows.
+def recognized_of(sequences, records, vocabulary, scenes):
+    """Return (row, place, places, item) for each id of each object of a recognized scene that a given cell shows.
 
-    The place is that before the id, the places are those of the codes of the object's cells, or of the squares that
-    these are in, the item is (its number from 0, the object).
+    The place is that before the id, the places are those of the object's cells, the item is (its number from 0, the
+    object).
     """
     found = []
     for row, (ids, record) in enumerate(zip(sequences, records, strict=True)):
@@ -104,14 +99,12 @@ def recognized_of(sequences, records, vocabulary, scenes, codes_per_place):
         ):
             codes = [at for at in range(output) if vocabulary.kind(ids[at]) == "image"]
             if is_seen(ids, vocabulary):
-                owners = {c: at for at, s in enumerate(squares(len(record.image), codes_per_place), 2) for c in s}
-                codes = [owners[cell] for cell in range(len(record.image))]
+                codes = [2 + record.shown.index(k) if k in record.shown else None for k in range(len(record.image))]
             objects = scenes.detokenize(list(record.scene)).scene.objects
             cells = {number: [] for number in range(len(objects))}
             for at, classes, (*_, x, y) in zip(codes, record.cell_classes, record.cell_values.tolist(), strict=True):
-                if classes[0] == 1:
+                if classes[0] == 1 and at is not None:
                     cells[min(cells, key=lambda k: math.dist(objects[k].location[:2], (x, y)))].append(at)
-            cells = {number: sorted(set(places)) for number, places in cells.items()}
             ends = [at for at in range(output, len(ids)) if ids[at] == vocabulary.marker("[OBJECT-END]")]
             for item, (before, end) in zip(enumerate(objects), itertools.pairwise([output + 1, *ends]), strict=True):
                 if cells[item[0]]:

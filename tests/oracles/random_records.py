@@ -38,9 +38,11 @@ def random_record(generator, sequences, *, questions=3, edits=2, undrawn=0.5):
     classes[:, 0] = abs(classes[:, 0])
     values = generator.normal(size=(CODES, 4)).astype(np.float16)
     values[classes[:, 0] == 0] = np.nan
+    shown = tuple(np.flatnonzero(generator.random(CODES) < 0.6).tolist())
     return SceneRecord(
         image=codes().astype(np.uint16),
-        vectors=generator.normal(size=(CODES, CODE_DIM)).astype(np.float16),
+        shown=shown,
+        vectors=generator.normal(size=(len(shown), CODE_DIM)).astype(np.float16),
         scene=framed("scene"),
         cell_classes=classes,
         cell_values=values,

@@ -97,13 +97,14 @@ def test_what_is_seen_are_latents_or_what_an_eye_makes_of_them(images):
     """A new eye begins as the painter, and goes on as it is where there was one; codes and pictures stay."""
     torch.nn.init.normal_(images.decoder.blocks[0].down.weight, std=0.1)
     pictures = torch.rand(2, 3, 24, 24)
-    latents, codes = images.see(pictures)
+    latents, shown, codes = images.see(pictures)
+    assert shown.all()
     assert torch.equal(latents, images.encode(pictures))
     assert images(pictures).seen is None
     config = dataclasses.replace(images.config, eye_layers=1)
     other = ImageTokenizer(config).eval()
     other.begin_with(images)
-    seen, again = other.see(pictures)
+    seen, _, again = other.see(pictures)
     assert torch.equal(again, codes)
     assert torch.equal(seen, images.decode(latents)[1])
     assert (images.config.seen_dim, config.seen_dim) == (latents.shape[-1], seen.shape[-1]) == (6, 64)

@@ -1,12 +1,10 @@
 """Sequences: the layout of every task written out by hand, the order of codes, and what is read back."""
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.oracles.centre_out import centre_out
 from tests.oracles.random_scenes import scene_objects
-from tests.oracles.seeing import squares
 
 from trilingua.core.errors import VocabularyError
 from trilingua.core.positions import count_positions
@@ -14,11 +12,11 @@ from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.tokenizers.scenes import NumberedScene
 from trilingua.tokenizers.sequences import (
     TASKS,
+    SeenCells,
     Segment,
     SequenceTokenizer,
     centre_out_order,
     count_places,
-    square_cells,
 )
 from trilingua.tokenizers.vocabulary import Vocabulary, structural_markers
 
@@ -274,32 +272,25 @@ def test_segments_of_a_kind_share_their_positions(sequences):
             assert positions[index : index + length] == list(range(positions[index], positions[index] + length))
 
 
-@pytest.mark.parametrize("codes", [1, 9, 16, 36, 256, 8])
-@pytest.mark.parametrize("every", [0, 1, 2, 4, 9, 16])
-def test_places_that_are_seen_are_squares_of_cells(codes, every):
-    assert square_cells(codes, every).tolist() == squares(codes, every)
-
-
-def test_a_picture_that_is_seen_is_written_as_its_places(sequences):
+def test_a_picture_that_is_seen_is_written_as_the_places_of_its_cells(sequences):
     vocabulary = sequences.vocabulary
-    ids = sequences.prompt(TASKS["recognition"], {"image": None})
-    line = "[BEGIN] [IMAGE-START] [PLACE-1] [PLACE-2] [PLACE-3] [PLACE-4] [IMAGE-END] [OUTPUT-START]"
+    ids = sequences.prompt(TASKS["recognition"], {"image": SeenCells((1, 2, 4, 11, 15))})
+    line = "[BEGIN] [IMAGE-START] [PLACE-1] [PLACE-1] [PLACE-2] [PLACE-3] [PLACE-4] [IMAGE-END] [OUTPUT-START]"
     assert " ".join(vocabulary.describe(index) for index in ids) == line
-    assert [vocabulary.describe(ids[1 + at]) for at in sequences.seen_positions] == line.split()[2:6]
-    vectors = torch.randn(3, 16, 5)
-    placed = sequences.by_place(vectors)
-    for picture in range(3):
-        for place, (first, second, third, fourth) in enumerate(squares(16, 4)):
-            expected = torch.cat([vectors[picture, cell] for cell in (first, second, third, fourth)])
-            assert torch.equal(placed[picture, place], expected)
-    assert torch.equal(sequences.by_place(vectors[1]), placed[1])
+    nothing = sequences.prompt(TASKS["recognition"], {"image": SeenCells()})
+    assert (
+        " ".join(vocabulary.describe(index) for index in nothing) == "[BEGIN] [IMAGE-START] [IMAGE-END] [OUTPUT-START]"
+    )
 
 
-def test_what_is_seen_stands_where_it_would_with_codes(sequences):
-    read, seen = (sequences.prompt(TASKS["qa"], {**VALUES, "image": image}) for image in (RASTER, None))
-    placed = (zip(ids, count_positions(ids, sequences.places), strict=True) for ids in (read, seen))
-    whole, places = map(list, placed)
-    assert [pair for pair in whole if sequences.vocabulary.kind(pair[0]) != "image"] == places
+def test_what_is_seen_of_a_place_stands_where_its_marker_would(sequences):
+    cells = SeenCells((0, 1, 5, 10, 11, 12))
+    read, seen = (sequences.prompt(TASKS["qa"], {**VALUES, "image": image}) for image in (RASTER, cells))
+    whole = dict(zip(read, count_positions(read, sequences.places), strict=True))
+    placed = list(zip(seen, count_positions(seen, sequences.places), strict=True))
+    assert all(whole[token] == position for token, position in placed[:9])
+    rest = len(placed) - 9
+    assert placed[9:] == list(zip(read, count_positions(read, sequences.places), strict=True))[-rest:]
 
 
 def test_the_longest_scene_fits_its_room(sequences):

@@ -11,7 +11,6 @@ from typing import Any, cast
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.oracles.seeing import squares
 
 from trilingua.core.config import from_json, replace_dotted
 from trilingua.core.errors import CheckpointError, ConfigError, VocabularyError
@@ -129,7 +128,7 @@ def test_the_smollm2_preset_has_the_backbones_sizes() -> None:
 def test_pictures_without_places_cannot_be_seen(tiny_tokenizers_run: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(tiny_tokenizers_run, tmp_path / "run"))
     config = json.loads((run / "config.json").read_text())
-    config["tokenizers"]["codes_per_place"] = 8
+    config["tokenizers"]["codes_per_place"] = 0
     (run / "config.json").write_text(json.dumps(config))
     saved = load_tokenizers(tiny_tokenizers_run)
     build_sequences(from_json(TokenizersConfig, config["tokenizers"], where=""), saved.sequences.text).vocabulary.save(
@@ -140,7 +139,7 @@ def test_pictures_without_places_cannot_be_seen(tiny_tokenizers_run: Path, tmp_p
     with pytest.raises(ConfigError) as caught:
         build_decoder(replace_dotted(kyvo_tiny(), {"loader.code_share": 0.5}), tokenizers)
     assert str(caught.value) == (
-        "loader.code_share: 0.5; pictures are seen in squares of 8 cells, which do not tile 4 x 4; "
+        "loader.code_share: 0.5; pictures are seen at markers of places, which these tokenizers do not have; "
         "set it to 1, or train tokenizers with --codes-per-place 4"
     )
 
@@ -186,8 +185,8 @@ def test_a_run_that_reads_codes_is_given_an_eye(tiny_run, tiny_tokenizers_run, c
     assert list(new) == ["embedding.seen_projector"]
     seen = tokenizers.images.see_pictures([folder.image(scene.image_filename) for scene in folder.scenes()])
     rows = decoder.embedding.table()[-tokenizers.images.config.num_codes :]
-    wanted = torch.stack([rows[seen.codes[:, cells]].mean(1) for cells in squares(16, 4)], dim=1)
-    found = tokenizers.sequences.by_place(seen.vectors) @ decoder.embedding.seen_projector.T
+    wanted = rows[seen.codes[seen.shown]]
+    found = seen.vectors[seen.shown] @ decoder.embedding.seen_projector.T
     assert (found - wanted).square().mean() < 0.5 * wanted.square().mean()
     weights, probes = [decoder.state_dict()["embedding.seen_projector"]], []
     for name, steps, rate in (("further", 12, 0.01), ("same", 1, 0.0)):
@@ -206,7 +205,7 @@ def test_a_run_that_reads_codes_is_given_an_eye(tiny_run, tiny_tokenizers_run, c
         assert torch.equal(probes[1][name], value), name
     model, picture = Kyvo.load(tmp_path / "run"), folder.image(folder.scene(0).image_filename)
     assert not model.read_codes
-    torch.testing.assert_close(model._see([picture])[0].vectors, seen.vectors[0])
+    torch.testing.assert_close(model._see([picture])[0].vectors, seen.vectors[0][seen.shown[0]])
     with pytest.raises(VocabularyError):
         train_decoder(replace_dotted(kyvo_tiny(), changes | {"tokenizers": str(tiny_tokenizers_run)}), tmp_path / "no")
     write_slim_run(tmp_path / "slim", tokenizers, *load_decoder(tmp_path / "run", tokenizers))

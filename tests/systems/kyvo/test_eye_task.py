@@ -51,6 +51,7 @@ def test_the_eye_learns_and_all_else_stays(tmp_path, windows):
     assert {name.rpartition(".")[0].removeprefix("tokenizer.").partition(".")[0] for name in changed} == {
         "eye",
         "eye_probe",
+        "eye_shows",
         *(["eye_windows"] if windows else []),
     }
     after = task.evaluate(120, tmp_path)

@@ -78,8 +78,8 @@ def test_pictures_may_be_seen(tiny_model, tiny_run, seeing_run, pictures):
     seen = model._see(pictures[:3])
     assert all(isinstance(item, SeenPicture) for item in seen)
     # Whatever codes are said to stand there, what is seen counts.
-    same = [SeenPicture([0] * len(item.codes), item.vectors) for item in seen]
-    other = [SeenPicture(item.codes, item.vectors.flip(0)) for item in seen]
+    same = [item._replace(codes=[0] * len(item.codes)) for item in seen]
+    other = [item._replace(vectors=item.vectors.flip(0)) for item in seen]
     whole, equal, others = (
         model.decode_task("recognition", [{"image": item} for item in items]) for items in (seen, same, other)
     )

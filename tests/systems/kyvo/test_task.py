@@ -106,11 +106,7 @@ def test_loss_and_gradients_equal_separate_sequences(
     loss, metrics = task.loss(batch)
     places = tiny_tokenizers.sequences.places
     rows = [unpacked(sequence)[0] for sequence in sequences]
-    cells_per_place = tiny_tokenizers.sequences.codes_per_place
-    seen = [
-        what_is_seen(row, record, tiny_tokenizers.vocabulary, cells_per_place)
-        for row, record in zip(rows, records, strict=True)
-    ]
+    seen = [what_is_seen(row, record, tiny_tokenizers.vocabulary) for row, record in zip(rows, records, strict=True)]
     expected = separate_loss(
         decoder, sequences, span=(numbers.start, numbers.stop), sigma=sigma, places=places, vectors=seen
     )
@@ -130,9 +126,7 @@ def test_loss_and_gradients_equal_separate_sequences(
         weights["seen"] = probe_weight
     assert set(task.model.probes) == (set(weights) if probe_weight else set())
     if probe_weight:
-        recognized = recognized_of(
-            rows, records, tiny_tokenizers.vocabulary, tiny_tokenizers.sequences.scenes, cells_per_place
-        )
+        recognized = recognized_of(rows, records, tiny_tokenizers.vocabulary, tiny_tokenizers.sequences.scenes)
         assert len(recognized) == len(batch.recognized.tokens) > 0
         texts = pointers_of(rows, records, tiny_tokenizers.vocabulary)
         assert {bool(targets) for *_, targets in texts} == {True, False}
@@ -181,14 +175,13 @@ def test_loss_and_gradients_equal_separate_sequences(
         torch.testing.assert_close(metrics[f"probe_{name}"], asked.detach(), rtol=1e-4, atol=1e-5)
         expected = expected + weights[name] * asked
     if "seen" in task.model.probes:
-        shown = seen_cells_of(rows, records, tiny_tokenizers.vocabulary, cells_per_place)
-        assert len(shown) == batch.seen.tokens.numel() * cells_per_place > 0
+        shown = seen_cells_of(rows, records, tiny_tokenizers.vocabulary)
+        assert len(shown) == len(batch.seen.tokens) > 0
         asked = probe_loss(
             task.model.probes["seen"],
             [state(row)[place] for row, place, *_ in shown],
             [record.cell_classes[cell].tolist() for *_, record, cell in shown],
             [record.cell_values[cell].tolist() for *_, record, cell in shown],
-            [part for _, _, part, _, _ in shown],
         )
         torch.testing.assert_close(metrics["probe_seen"], asked.detach(), rtol=1e-4, atol=1e-5)
         expected = expected + probe_weight * asked
