@@ -37,7 +37,7 @@ class DecoderConfig:
     image_code_dim: int = 0
     """Width of a frozen code vector. Kyvo: 256."""
     seen_dim: int = 0
-    """Width of what is given to a place of a picture that is seen; 0 if none is."""
+    """Width of what is seen of a cell; 0 if pictures are not seen."""
     dim: int = 256
     """Width of the residual stream."""
     num_layers: int = 6

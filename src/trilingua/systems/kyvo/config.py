@@ -294,7 +294,7 @@ def with_spans(decoder: DecoderConfig, spans: dict[str, int], *, code_dim: int, 
         decoder: sizes; its own counts are passed over.
         spans: number of ids of each span, by name.
         code_dim: width of an image code's vector.
-        seen_dim: width of what is given to a place of a picture that is seen; 0 if none is.
+        seen_dim: width of what is seen of a cell; 0 if pictures are not seen.
     """
     return dataclasses.replace(
         decoder,
