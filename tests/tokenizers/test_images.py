@@ -1,6 +1,7 @@
 """The image tokenizer: painting against a slow oracle, codes, ranges, and the names under which it is saved."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +9,13 @@ import torch
 from PIL import Image
 
 from trilingua.core.errors import ConfigError
-from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig, image_to_pixels, pixels_to_image
+from trilingua.tokenizers.images import (
+    ImageTokenizer,
+    ImageTokenizerConfig,
+    image_to_pixels,
+    pixels_to_image,
+    seen_cells,
+)
 
 CONFIG = ImageTokenizerConfig(
     image_size=24, patch_size=8, patch_overlap=3, num_codes=20, code_dim=6, dim=64, encoder_layers=1, decoder_layers=1
@@ -117,6 +124,23 @@ def test_what_is_seen_are_latents_or_what_an_eye_makes_of_them(images):
         third.begin_with(other)
         assert torch.equal(third.detokenize(codes), images.detokenize(codes))
         assert torch.equal(third.see(pictures).vectors, other.see(pictures).vectors if layers else latents)
+
+
+@torch.no_grad()
+def test_a_cell_is_given_if_the_eye_thinks_it_possible_that_it_shows_an_object(images):
+    torch.manual_seed(1)
+    tokenizer = ImageTokenizer(dataclasses.replace(images.config, eye_layers=1)).eval()
+    torch.nn.init.normal_(tokenizer.eye_shows.weight)
+    pictures = torch.rand(2, 3, 24, 24)
+    # So that half of the cells have odds of less than one to nine.
+    tokenizer.eye_shows.bias -= tokenizer.eye_shows(tokenizer.see(pictures).vectors).median() + math.log(9)
+    seen = tokenizer.see(pictures)
+    given = seen_cells(seen)
+    for picture, (cells, vectors) in enumerate(given):
+        odds = [(tokenizer.eye_shows(vector).item(), cell) for cell, vector in enumerate(seen.vectors[picture])]
+        assert cells == tuple(cell for logit, cell in odds if 1 / (1 + math.exp(-logit)) > 0.1)
+        assert torch.equal(vectors, seen.vectors[picture, list(cells)])
+    assert 0 < sum(len(cells) for cells, _ in given) < 18
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from trilingua.core.config import replace_dotted
 from trilingua.core.errors import ConfigError
 from trilingua.systems.kyvo.config import kyvo_tiny_tokenizers
 from trilingua.systems.kyvo.eye_task import EyeTask
+from trilingua.systems.kyvo.picture_task import shown_loss
 from trilingua.systems.kyvo.train import train_tokenizers
 from trilingua.tokenizers.images import ImageTokenizer
 
@@ -59,6 +60,22 @@ def test_the_eye_learns_and_all_else_stays(tmp_path, windows):
     assert after["place_error"] < 0.5 * at_first["place_error"]
     assert after["place_score"] > at_first["place_score"]
     assert after["class_accuracy"] == 1.0
+
+
+def test_what_is_seen_does_not_follow_the_loss_of_what_is_shown():
+    """The loss against a loop; its gradient reaches the part that tells, and stops there."""
+    tokenizer = make_task().model.tokenizer
+    classes = torch.randint(-1, 2, (2, 5, 3))
+    seen = torch.randn(2, 5, CONFIG.dim, requires_grad=True)
+    loss = shown_loss(tokenizer, seen, classes)
+    expected = []
+    for vector, (there, *_) in zip(seen.flatten(0, 1), classes.flatten(0, 1).tolist(), strict=True):
+        share = torch.sigmoid(tokenizer.eye_shows(vector)[0])
+        expected.append(-(share if there == 1 else 1 - share).log())
+    torch.testing.assert_close(loss, torch.stack(expected).mean())
+    loss.backward()
+    assert seen.grad is None
+    assert tokenizer.eye_shows.weight.grad.abs().max() > 0
 
 
 @torch.no_grad()
