@@ -14,9 +14,9 @@ edited scene, both with what their steps give, so that what takes several steps 
 neither is. A marker stands before
 every few codes of a picture and says where they are: rotary positions tell how far two tokens are from each
 other, and leave a small causal model in the dark about which row and column a code belongs to. A given picture may
-be seen instead of read: it is written as its places alone, each of which is given the vectors of a square of cells,
-a quarter of the tokens or fewer. Segments of one kind share their positions (`SequenceTokenizer.places`); there
-every token stands one after the last.
+be seen instead of read: it is written as the places of the cells that may show an object, each of which is given
+what is seen there, a quarter of the tokens or fewer. Segments of one kind share their positions
+(`SequenceTokenizer.places`); there every token stands one after the last.
 """
 
 import math
@@ -227,8 +227,15 @@ class SequenceTokenizer:
             ids += self.segment(segment, values[segment.name])
         return [*ids, self.vocabulary.end_id]
 
-    def parse(self, task: Task, ids: Sequence[int]) -> Parsed:
-        """Read what a model wrote after a prompt of `task`, with or without [END]. Never raises on what it finds."""
+    def parse(self, task: Task, ids: Sequence[int], means: Sequence[int | float] | None = None) -> Parsed:
+        """Read what a model wrote after a prompt of `task`, with or without [END]. Never raises on what it finds.
+
+        Args:
+            task: what should be there.
+            ids: what is there.
+            means: as `SceneTokenizer.detokenize` takes them.
+        """
+        means = ids if means is None else means
         values: dict[str, Any] = {}
         problems: list[str] = []
         object_spans: dict[str, tuple[tuple[int, int], ...]] = {}
@@ -246,7 +253,7 @@ class SequenceTokenizer:
                 problems.append(f"{segment.name}: is cut off")
             inner = list(ids[begin + 1 : stop])
             if segment.kind == "scene":
-                parsed = self.scenes.detokenize(list(ids[begin : stop + 1]))
+                parsed = self.scenes.detokenize(list(ids[begin : stop + 1]), means[begin : stop + 1])
                 values[segment.name] = parsed.scene
                 object_spans[segment.name] = tuple((begin + a, begin + b) for a, b in parsed.spans)
                 object_numbers[segment.name] = parsed.numbers

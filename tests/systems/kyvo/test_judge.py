@@ -57,7 +57,7 @@ class Knowing(Kyvo):
                 blanks = {name: (ids[0], ids[-1]) for name, ids in pieces.items() if self.errs(name, number)}
                 chosen = builder.build(TASKS[task], record, pieces | blanks, last_segment=options.get("last_segment"))
                 ids = list(chosen.predicted)
-            written.append(DecodedSequence(ids=ids, probabilities=[1.0] * len(ids), finished=True))
+            written.append(DecodedSequence(ids=ids, probabilities=[1.0] * len(ids), means=[*ids], finished=True))
         return written
 
     def _known(self, value: Any) -> tuple[SceneRecord, dict[str, Any]]:

@@ -86,8 +86,8 @@ class Kyvo:
         device: where to compute.
         read_codes: read given pictures as their codes instead of seeing them. A decoder that has learned both sees
             better and faster; an exported one knows codes alone.
-        average_numbers: write a number as the mean of the likely ones, and not as the likeliest, which greedy
-            decoding elsewhere takes.
+        average_numbers: take the mean of the likely numbers, which may lie between two of the grid, and not the
+            likeliest, as greedy decoding elsewhere does.
         score_map: from the probability of an object's tokens to its score; None leaves it as it is.
     """
 
@@ -170,7 +170,7 @@ class Kyvo:
         values = [{"image": seen} for seen in self._see(pictures)]
         scenes = []
         for decoded in self.decode_task("recognition", values, constrained=constrained, sampling=sampling):
-            parsed = self.sequences.parse(TASKS["recognition"], decoded.ids)
+            parsed = self.sequences.parse(TASKS["recognition"], decoded.ids, decoded.means)
             scenes.append(self._scored(parsed, "scene", decoded))
         return scenes[0] if one else scenes
 
@@ -209,7 +209,7 @@ class Kyvo:
             {"image": image, "scene": scene, "instruction": text} for image, scene, text in _zip(seen, known, texts)
         ]
         decoded = self.decode_task("editing", values, sampling=sampling)
-        parsed = [self.sequences.parse(TASKS["editing"], item.ids) for item in decoded]
+        parsed = [self.sequences.parse(TASKS["editing"], item.ids, item.means) for item in decoded]
         painted = self.paint([item.values["edited_image"] for item in parsed])
         edited = [self._scored(item, "edited_scene", raw) for item, raw in zip(parsed, decoded, strict=True)]
         pairs = list(zip(painted, edited, strict=True))
@@ -379,7 +379,8 @@ class Kyvo:
         if scenes is None:
             looked_at = {id(image): image for image in seen}
             decoded = self.decode_task("recognition", [{"image": image} for image in looked_at.values()])
-            found = [self.sequences.parse(TASKS["recognition"], item.ids).values["scene"] for item in decoded]
+            read = [self.sequences.parse(TASKS["recognition"], item.ids, item.means) for item in decoded]
+            found = [parsed.values["scene"] for parsed in read]
             by_image = dict(zip(looked_at, found, strict=True))
             return [by_image[id(image)] for image in seen]
         if not one and not isinstance(scenes, list | tuple):
