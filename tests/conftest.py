@@ -102,6 +102,19 @@ def tiny_run(tiny_tokenizers_run: Path, tiny_shards: Path, tmp_path_factory: pyt
 
 
 @pytest.fixture(scope="session")
+def seeing_run(tiny_tokenizers_run: Path, tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny_run`, of fewer steps; half of the given pictures are seen."""
+    from trilingua.core.config import replace_dotted
+    from trilingua.systems.kyvo.config import kyvo_tiny
+    from trilingua.systems.kyvo.train import train_decoder
+
+    run = tmp_path_factory.mktemp("seeing") / "run"
+    changes = {"tokenizers": str(tiny_tokenizers_run), "data": str(tiny_shards), "loader.code_share": 0.5}
+    train_decoder(replace_dotted(kyvo_tiny(), {**changes, **EVERY_STEP}), run)
+    return run
+
+
+@pytest.fixture(scope="session")
 def shape_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shape data directory of eight objects with little measured of each, for tests that only read it."""
     from trilingua.data.shapes.files import ShapesConfig

@@ -101,8 +101,8 @@ def test_the_papers_sizes_are_counted(capsys):
         ],
     )
     attention, mlp, norms = dim * (2 * dim + 2 * 8 * 64), 3 * dim * 8192, 2 * dim
-    # Codes have a projector in place of rows, and what an eye sees has another.
-    ends = 2 * num_ids * dim - 1024 * dim + dim * (64 + 192) + 2 * dim**2 + dim
+    # Codes have a projector in place of rows.
+    ends = 2 * num_ids * dim - 1024 * dim + dim * 64 + 2 * dim**2 + dim
     count = 16 * (attention + mlp + norms) + ends
     assert f"decoder     {count / 1e6:.2f} M parameters, 16 layers of 2048, at most 131072 ids together" in lines
     first, parts = under(lines, "memory")

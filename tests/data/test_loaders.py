@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tests.oracles.centre_out import centre_out
-from tests.oracles.random_records import CODE_DIM, CODES, make_sequences, random_record
+from tests.oracles.random_records import CODES, make_sequences, random_record
 from tests.oracles.streams import batches_of
 
 from trilingua.core.config import from_json
@@ -128,8 +128,8 @@ def test_the_mix_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     record = random_record(generator, SEQUENCES, questions=5, edits=2, undrawn=0)
     build, drawn = builder.build, []
 
-    def count(task, record, pieces, *, last_segment=None, blind=False):
-        assert not blind
+    def count(task, record, pieces, *, last_segment=None, look="read"):
+        assert look == "read"
         drawn.append((task.name if last_segment is None else "stopped", pieces.get("question")))
         return build(task, record, pieces, last_segment=last_segment)
 
@@ -208,8 +208,6 @@ def test_batches_equal_a_slow_stream(shards: Shards) -> None:
                 index = shown[tuple(record.image.tolist())]
                 np.testing.assert_array_equal(cells.classes[index], record.cell_classes)
                 np.testing.assert_array_equal(cells.values[index], record.cell_values.astype(np.float32))
-                if name == "given":
-                    np.testing.assert_array_equal(batch.vectors[index], record.vectors.astype(np.float32))
     assert min(num_asked.values()) > 0
 
 
@@ -248,20 +246,50 @@ def test_every_scene_comes_once_an_epoch(shards: Shards, num_scenes: int | None)
     assert drawn > count
 
 
-def test_a_share_of_the_pictures_is_read_as_codes(shards: Shards) -> None:
-    builder = SequenceBuilder(LoaderConfig(mix={"recognition": 1.0}, row_length=200, code_share=0.25), SEQUENCES)
+@pytest.mark.parametrize("codes_per_place", [1, 9])
+def test_a_share_of_the_pictures_is_seen(tmp_path: Path, codes_per_place: int) -> None:
+    sequences = make_sequences(codes_per_place=codes_per_place)
+    generator = np.random.default_rng(0)
+    records = [random_record(generator, sequences, questions=1, edits=0) for _ in range(23)]
+    write_shard(tmp_path / "shard.safetensors", records, sequences.vocabulary)
+    config = LoaderConfig(mix={"recognition": 1.0, "qa": 1.0}, row_length=200, code_share=0.25, blind_share=0.1)
+    builder = SequenceBuilder(config, sequences)
+    shards = Shards(tmp_path, sequences.vocabulary)
     stream, again = (PackedStream(shards, builder, seed=0) for _ in range(2))
-    read = torch.cat([next(stream).by_vectors for _ in range(60)])
-    assert len(read) > 500
-    assert abs(read.float().mean() - 0.75) < 4 * (0.25 * 0.75 / len(read)) ** 0.5
-    assert torch.equal(torch.cat([next(again).by_vectors for _ in range(60)]), read)
-    plain = PackedStream(shards, builder_of({"recognition": 1.0}), seed=0)
-    assert not any(next(plain).by_vectors.any() for _ in range(5))
+    start, end = sequences.borders["image"]
+    totals: Counter[str] = Counter()
+    for rows, _ in batches_of(shards, builder, seed=0, count=40):
+        batch = next(stream)
+        assert_equal(batch, next(again))
+        ids = batch.packed.ids.flatten().tolist()
+        looks: dict[str, list[Any]] = {"read": [], "see": [], "blind": []}
+        for scene, tree in (pair for row in rows for pair in row):
+            look = "blind" if tree.ids[1] != start else "see" if tree.ids[3] in (end, *sequences.place_ids) else "read"
+            looks[look].append(shards[scene])
+        totals.update({look: len(scenes) for look, scenes in looks.items()})
+        assert len(batch.given.tokens) == len(looks["read"])
+        known = {
+            tuple(vector.tolist()): (record, cell)
+            for record in looks["see"]
+            for cell, vector in zip(record.shown, record.vectors.astype(np.float32), strict=True)
+        }
+        assert len(batch.seen.tokens) == sum(len(record.shown) for record in looks["see"])
+        for token, vector, classes, values in zip(
+            batch.seen.tokens.tolist(), batch.vectors, batch.seen.classes, batch.seen.values, strict=True
+        ):
+            record, cell = known[tuple(vector.tolist())]
+            assert ids[token] == sequences.place_ids[cell // codes_per_place]
+            np.testing.assert_array_equal(classes, record.cell_classes[cell])
+            np.testing.assert_array_equal(values, record.cell_values[cell].astype(np.float32))
+    share = totals["see"] / (totals["see"] + totals["read"])
+    assert totals.total() > 500
+    assert abs(share - 0.75) < 4 * (0.25 * 0.75 / totals.total()) ** 0.5
+    assert abs(totals["blind"] / totals.total() - 0.1) < 4 * (0.1 * 0.9 / totals.total()) ** 0.5
 
 
 def test_a_batch_asks_no_probe_about_pictures_that_it_lacks(shards: Shards) -> None:
     batch = next(PackedStream(shards, builder_of({"rendering": 1.0}), seed=0))
-    assert batch.vectors.shape == (0, CODES, CODE_DIM)
+    assert len(batch.vectors) == len(batch.seen.tokens) == len(batch.seen.classes) == 0
     assert batch.given.tokens.shape == (0, CODES)
     assert batch.given.classes.shape == (0, CODES, 5)
     assert batch.given.values.shape == (0, CODES, 4)

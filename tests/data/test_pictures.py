@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from trilingua.core.errors import ConfigError
 from trilingua.data.augment import AugmentConfig
@@ -108,3 +109,22 @@ def test_pictures_are_changed_anew_and_painted_as_they_were(tiny_data: Path) -> 
     again = stream_of(tiny_data, augmentation=augmentation)
     again.load_state_dict({"drawn": 4})
     assert_equal(next(again), batches[4])
+
+
+def test_pictures_that_memory_does_not_hold_are_read_anew(tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = ([0, 1, 2], [2, 1, 0])
+    whole = [stream_of(tiny_data).batch(positions) for positions in orders]
+    monkeypatch.setattr("trilingua.data.pictures._MEMORY", 2 * 3 * 32 * 32)
+    opened: Counter[str] = Counter()
+    open_image = ClevrFolder.image
+
+    def counted(folder: ClevrFolder, name: str) -> Image.Image:
+        opened[name] += 1
+        return open_image(folder, name)
+
+    monkeypatch.setattr(ClevrFolder, "image", counted)
+    short = stream_of(tiny_data)
+    for positions, expected in zip(orders, whole, strict=True):
+        assert_equal(short.batch(positions), expected)
+    names = [str(scene.image_filename) for scene in ClevrFolder(tiny_data).scenes()]
+    assert [opened[name] for name in names[:3]] == [1, 1, 2]

@@ -49,7 +49,9 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
         name = scene.image_filename
         assert name is not None
         assert record.image.tolist() == codes(name)
-        np.testing.assert_allclose(record.vectors, seen(name).vectors[0], rtol=0, atol=1e-3)
+        looked = seen(name)
+        assert list(record.shown) == looked.shown[0].nonzero()[:, 0].tolist()
+        np.testing.assert_allclose(record.vectors, looked.vectors[looked.shown], rtol=0, atol=1e-3)
         assert list(record.scene) == scenes.tokenize(scene)
         targets = cell_targets(scene, cell_objects(index_map(scene), grid=4), schema)
         np.testing.assert_array_equal(record.cell_classes, targets.classes)
@@ -64,11 +66,26 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
             # After each word of the program stands what the program up to it gives, by the executor.
             ran, order = execute_program(question.program, scene).outputs, canonical_order(scene, schema)
             so_far, known, asked = "", [UNKNOWN], UNKNOWN
-            steps = zip(program_to_text(question.program).split(" "), question.program, strict=True)
-            for index, (word, node) in enumerate(steps):
-                if node["type"] in ("unique", "count", "exist"):
-                    numbers = sorted(1 + order.index(member) for member in ran[node["inputs"][0]])
-                    asked = sum(2 ** (number - 1) for number in numbers)
+            words = program_to_text(question.program).split(" ")
+            for index, (word, node) in enumerate(zip(words, question.program, strict=True)):
+                so_far += f" {word}" if index else word
+                known += [UNKNOWN] * (len(framed(so_far)) - 1 - len(known))
+                kind = node["type"]
+                if kind in ("unique", "count", "exist"):
+                    asked = sum(2 ** order.index(member) for member in ran[node["inputs"][0]])
+                about = ran[index] if isinstance(ran[index], list) else ran[node["inputs"][0]]
+                if kind == "unique":
+                    about = [ran[index]]
+                elif kind.startswith("query"):
+                    about = [about]
+                if not kind.startswith(("equal", "less", "greater")):
+                    known[-1] = sum(2 ** order.index(member) for member in about)
+                if kind == "count" or kind.startswith("query"):
+                    so_far += f" {ran[index]}"
+                    known += [UNKNOWN] * (len(framed(so_far)) - 1 - len(known))
+                filters = [step.startswith("filter") for step in [*words[index : index + 2], ""]]
+                if isinstance(ran[index], list) and not ((filters[0] or kind == "scene") and filters[1]):
+                    numbers = sorted(1 + order.index(member) for member in ran[index])
                     findings = "".join(map(str, numbers)) + "."
                     so_far += findings
                     tokens = text.tokenize(findings)
@@ -77,11 +94,6 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
                         known.append(sum(2 ** (number - 1) for number in numbers if str(number) not in named))
                     known.append(UNKNOWN)
                     assert len(known) == len(framed(so_far)) - 1
-                so_far += f" {word}" if index else word
-                known += [UNKNOWN] * (len(framed(so_far)) - 1 - len(known))
-                members = [ran[index]] if node["type"] == "unique" else ran[index]
-                if isinstance(members, list):
-                    known[-1] = sum(2 ** order.index(member) for member in members)
             assert made.program == framed(so_far, "PROGRAM")
             assert made.referents == (*known, UNKNOWN, asked)
         edits = [item for item in folder.instructions() if item.image_filename == name]

@@ -34,7 +34,7 @@ def decoder() -> Decoder:
 @pytest.fixture
 def decoder_with_codes() -> Decoder:
     torch.manual_seed(0)
-    decoder = Decoder(dataclasses.replace(CONFIG, num_text=20, num_image_codes=10, image_code_dim=6))
+    decoder = Decoder(dataclasses.replace(CONFIG, num_text=20, num_image_codes=10, image_code_dim=6, seen_dim=6))
     for parameter in decoder.parameters():
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=0.4)
@@ -53,8 +53,8 @@ def test_greedy_equals_the_slow_loop(decoder: Decoder, grammar) -> None:  # type
     batch = prompts(4)
     together = decode(decoder, batch, tables)
     for prompt, result in zip(batch, together, strict=True):
-        ids, probabilities = decode_slowly(decoder, prompt, grammar, 30, STOP, 60)
-        assert result.ids == ids
+        ids, probabilities, _ = decode_slowly(decoder, prompt, grammar, 30, STOP, 60)
+        assert result.ids == result.means == ids
         assert result.probabilities == pytest.approx(probabilities, rel=1e-3)
         assert result.finished
         (alone,) = decode(decoder, [prompt], tables)
@@ -66,7 +66,7 @@ def test_ids_with_places_of_their_own_equal_the_slow_loop(decoder: Decoder, plac
     tables = SCENE.compile(30, stop_id=STOP)
     batch = prompts(4, seed=5)
     for prompt, result in zip(batch, decode(decoder, batch, tables, places=places), strict=True):
-        ids, probabilities = decode_slowly(decoder, prompt, SCENE, 30, STOP, 60, places=places)
+        ids, probabilities, _ = decode_slowly(decoder, prompt, SCENE, 30, STOP, 60, places=places)
         assert result.ids == ids
         assert result.probabilities == pytest.approx(probabilities, rel=1e-3)
 
@@ -124,8 +124,9 @@ def test_numbers_by_their_mean_equal_the_slow_loop(decoder: Decoder, grammar, or
     plain = decode(decoder, batch, tables)
     results = decode(decoder, batch, tables, ordered=ordered)
     for prompt, result in zip(batch, results, strict=True):
-        ids, probabilities = decode_slowly(decoder, prompt, grammar, 30, STOP, 60, ordered=ordered)
+        ids, probabilities, means = decode_slowly(decoder, prompt, grammar, 30, STOP, 60, ordered=ordered)
         assert result.ids == ids
+        assert result.means == pytest.approx(means, abs=1e-3)
         assert result.probabilities == pytest.approx(probabilities, rel=1e-3)
         assert matches(grammar, result.ids)
     assert (results == plain) == (ordered.window == ordered.tolerance == 0)

@@ -45,20 +45,30 @@ def test_means_equal_a_plain_loop(window: int, tolerance: int) -> None:
     ordered = OrderedIds(start=3, stop=24, window=window, tolerance=tolerance)
     probabilities = (torch.randn(40, 21).double() * 2).softmax(-1)
     probabilities[:20, ::3] = 0.0  # forbidden
-    columns, masses = average_ids(probabilities, probabilities.argmax(-1), torch.arange(3, 24), ordered)
-    for row, column, mass in zip(probabilities.tolist(), columns.tolist(), masses.tolist(), strict=True):
+    averaged = average_ids(probabilities, probabilities.argmax(-1), torch.arange(3, 24), ordered)
+    for row, column, mass, mean in zip(probabilities.tolist(), *(part.tolist() for part in averaged), strict=True):
         likely = {index + 3: share for index, share in enumerate(row) if share}
         expected = average_slowly(likely, max(likely, key=lambda index: likely[index]), ordered)
-        assert (column + 3, mass) == (expected[0], pytest.approx(expected[1]))
+        assert (column + 3, mass, mean) == (expected[0], pytest.approx(expected[1]), pytest.approx(expected[2]))
 
 
 def test_the_mean_lies_between_two_likely_neighbours_and_ignores_a_distant_one() -> None:
     probabilities = torch.zeros(1, 30)
     probabilities[0, [4, 6, 25]] = torch.tensor([0.4, 0.3, 0.3])
-    column, mass = average_ids(
+    averaged = average_ids(
         probabilities + 1e-9, torch.tensor([4]), torch.arange(30), OrderedIds(start=0, stop=30, window=3, tolerance=1)
     )
-    assert (column.tolist(), mass.tolist()) == ([5], pytest.approx([0.7]))
+    assert (averaged.columns.tolist(), averaged.masses.tolist()) == ([5], pytest.approx([0.7]))
+    assert averaged.means.tolist() == pytest.approx([(0.4 * 4 + 0.3 * 6) / 0.7])
+
+
+def test_a_mean_keeps_its_fraction_beside_great_ids() -> None:
+    probabilities = torch.tensor([[0.5, 0.5, 0.0], [0.9, 0.1, 0.0]])
+    ids = torch.arange(130_001, 130_004)
+    averaged = average_ids(
+        probabilities, probabilities.argmax(-1), ids, OrderedIds(start=130_001, stop=130_004, window=1)
+    )
+    assert averaged.means.tolist() == pytest.approx([130_001.5, 130_001.1], abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """Patches: cutting against slow loops, attention against the library's own."""
 
+import pytest
 import torch
 
-from trilingua.nn.patches import PatchBlock, PatchTransformer, images_to_patches
+from trilingua.nn.patches import PatchBlock, PatchTransformer, PatchWindows, images_to_patches
 
 
 def test_patches_are_cut_in_raster_order():
@@ -41,3 +42,36 @@ def test_every_patch_sees_every_other_and_knows_its_place():
     assert ((transformer(changed) - made).abs().amax(-1) > 1e-4).all()
     same = transformer(x[:, :1].expand(1, 4, 6))
     assert (same[:, 0] - same[:, 1]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_what_is_known_beside_a_patch_is_added_to_what_enters():
+    torch.manual_seed(0)
+    transformer = PatchTransformer(in_dim=6, num_patches=4, dim=64, num_layers=1)
+    x, beside = torch.randn(2, 4, 6), torch.randn(2, 4, 64)
+    expected = transformer.norm(transformer.blocks[0](transformer.input(x) + transformer.position + beside))
+    assert torch.equal(transformer(x, beside), expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("patch_size", [8, 16])
+def test_windows_are_those_that_a_loop_cuts_out(patch_size: int) -> None:
+    """Twice as wide as they are apart, they reach over the patch's edges; outside of the picture there is nothing."""
+    torch.manual_seed(0)
+    windows, stride = PatchWindows(patch_size, 5, 7), patch_size // 4
+    weight, bias = windows.window.weight.flatten(1), windows.window.bias
+    images = torch.randn(2, 3, 2 * patch_size, 3 * patch_size)
+    assert not windows(images).any()
+    torch.nn.init.normal_(windows.patch.weight)
+    torch.nn.init.normal_(windows.patch.bias)
+    canvas = torch.nn.functional.pad(images, [stride // 2] * 4)
+    said = []
+    for row in range(0, 2 * patch_size, patch_size):
+        for column in range(0, 3 * patch_size, patch_size):
+            found = []
+            for y in range(row, row + patch_size, stride):
+                for x in range(column, column + patch_size, stride):
+                    window = canvas[:, :, y : y + 2 * stride, x : x + 2 * stride].flatten(1)
+                    found.append((window @ weight.T + bias).clamp(min=0) ** 2)
+            said.append(windows.patch(torch.cat(found, 1)))
+    torch.testing.assert_close(windows(images), torch.stack(said, 1), rtol=1e-4, atol=1e-4)

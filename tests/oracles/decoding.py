@@ -33,16 +33,16 @@ def matches(grammar: Grammar, ids: list[int]) -> bool:
     return len(ids) in ends(grammar, ids, 0)
 
 
-def average_slowly(likely: dict[int, float], best: int, ordered: OrderedIds) -> tuple[int, float]:
-    """The id to write where `best` is likeliest, and its probability; `likely` holds those of all allowed ids."""
+def average_slowly(likely: dict[int, float], best: int, ordered: OrderedIds) -> tuple[int, float, float]:
+    """The id to write where `best` is likeliest, its probability, and the mean; `likely` holds all allowed ids'."""
     numbers = range(ordered.start, ordered.stop)
     if best not in numbers:
-        return best, likely[best]
+        return best, likely[best], best
     about = {index: likely[index] for index in likely if index in numbers and abs(index - best) <= ordered.window}
     mean = sum(index * share for index, share in about.items()) / sum(about.values())
     written = min((index for index in likely if index in numbers), key=lambda index: abs(index - mean))
     near = (i for i in likely if i in numbers and abs(i - written) <= ordered.tolerance)
-    return written, sum(likely[index] for index in near)
+    return written, sum(likely[index] for index in near), mean
 
 
 @torch.no_grad()
@@ -55,10 +55,14 @@ def decode_slowly(
     longest: int,
     places: dict[int, int] | None = None,
     ordered: OrderedIds | None = None,
-) -> tuple[list[int], list[float]]:
-    """Greedy decoding: read everything again for each id; allow an id iff some sentence goes on that way."""
+) -> tuple[list[int], list[float], list[float]]:
+    """Greedy decoding: read everything again for each id; allow an id iff some sentence goes on that way.
+
+    Returns the ids, their probabilities and their means.
+    """
     ids: list[int] = []
     probabilities: list[float] = []
+    means: list[float] = []
     while True:
         allowed = [index for index in range(vocab_size) if _goes_on(grammar, [*ids, index])]
         if matches(grammar, ids):
@@ -67,11 +71,13 @@ def decode_slowly(
         logits = decoder(torch.tensor([prompt + ids]), positions=positions)[0, -1, allowed]
         best = int(logits.argmax())
         if allowed[best] == stop_id:
-            return ids, probabilities
+            return ids, probabilities, means
         likely = dict(zip(allowed, logits.softmax(0).tolist(), strict=True))
-        written = average_slowly(likely, allowed[best], ordered) if ordered else (allowed[best], max(likely.values()))
-        ids.append(written[0])
-        probabilities.append(written[1])
+        plain = (allowed[best], max(likely.values()), allowed[best])
+        written, mass, mean = average_slowly(likely, allowed[best], ordered) if ordered else plain
+        ids.append(written)
+        probabilities.append(mass)
+        means.append(mean)
         assert len(ids) < longest
 
 

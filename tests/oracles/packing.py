@@ -48,12 +48,16 @@ def placed(ids, places):
     return positions
 
 
-def separate_loss(decoder, sequences, *, span=(0, 0), sigma=0.0, places=None):
-    """Return the weighted mean loss, with a Gaussian target over neighbouring ids inside `span`."""
+def separate_loss(decoder, sequences, *, span=(0, 0), sigma=0.0, places=None, vectors=None):
+    """Return the weighted mean loss, with a Gaussian target over neighbouring ids inside `span`.
+
+    `vectors` are what each sequence sees.
+    """
     total, weight = 0.0, 0.0
-    for sequence in sequences:
+    for sequence, seen in zip(sequences, vectors or [None] * len(sequences), strict=True):
         ids, labels, weights = unpacked(sequence)
-        logits = decoder(torch.tensor([ids]), positions=torch.tensor([placed(ids, places or {})]))[0]
+        positions = torch.tensor([placed(ids, places or {})])
+        logits = decoder(torch.tensor([ids]), positions=positions, vectors=seen)[0]
         for place, label in enumerate(labels):
             if label == IGNORED:
                 continue

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import torch
+from tests.oracles.seeing import is_seen
 
 
 def cells_of(sequences, records, vocabulary, order):
@@ -20,7 +21,8 @@ def cells_of(sequences, records, vocabulary, order):
     for row, (ids, record) in enumerate(zip(sequences, records, strict=True)):
         opening = [vocabulary.marker("[OUTPUT-START]"), vocabulary.marker("[IMAGE-START]")]
         start = next((at for at in range(len(ids)) if ids[at : at + 2] == opening), None)
-        if any(record is other for other in seen) or (start is None if order else ids[1] != opening[1]):
+        reads = ids[1] == opening[1] and not is_seen(ids, vocabulary)
+        if any(record is other for other in seen) or (start is None if order else not reads):
             continue
         seen.append(record)
         codes = [at for at, index in enumerate(ids) if vocabulary.kind(index) == "image"]
@@ -29,9 +31,19 @@ def cells_of(sequences, records, vocabulary, order):
     return found
 
 
+def seen_cells_of(sequences, records, vocabulary):
+    """Return (row, place, record, cell) for each cell that is given of each picture that is seen."""
+    found, known = [], []
+    for row, (ids, record) in enumerate(zip(sequences, records, strict=True)):
+        if is_seen(ids, vocabulary) and not any(record is other for other in known):
+            known.append(record)
+            found += [(row, 2 + k, record, cell) for k, cell in enumerate(record.shown)]
+    return found
+
+
 def probe_loss(probe, states, classes, values):
     """Return the sum over columns of the mean loss over the cells where it is known, and the mean errors of values."""
-    outputs = torch.stack([probe.output(state) for state in states])
+    outputs = probe.output(torch.stack(states))
     total, start = 0.0, 0
     for column, count in enumerate(probe.num_classes):
         losses = [
@@ -74,10 +86,10 @@ def pointers_of(sequences, records, vocabulary):
 
 
 def recognized_of(sequences, records, vocabulary, scenes):
-    """Return (row, place, places, item) for each id of each object of a recognized scene that a cell shows.
+    """Return (row, place, places, item) for each id of each object of a recognized scene that a given cell shows.
 
-    The place is that before the id, the places are those of the codes of the object's cells, the item is (its number
-    from 0, the object).
+    The place is that before the id, the places are those of the object's cells, the item is (its number from 0, the
+    object).
     """
     found = []
     for row, (ids, record) in enumerate(zip(sequences, records, strict=True)):
@@ -86,10 +98,12 @@ def recognized_of(sequences, records, vocabulary, scenes):
             "[SCENE-START]"
         ):
             codes = [at for at in range(output) if vocabulary.kind(ids[at]) == "image"]
+            if is_seen(ids, vocabulary):
+                codes = [2 + record.shown.index(k) if k in record.shown else None for k in range(len(record.image))]
             objects = scenes.detokenize(list(record.scene)).scene.objects
             cells = {number: [] for number in range(len(objects))}
             for at, classes, (*_, x, y) in zip(codes, record.cell_classes, record.cell_values.tolist(), strict=True):
-                if classes[0] == 1:
+                if classes[0] == 1 and at is not None:
                     cells[min(cells, key=lambda k: math.dist(objects[k].location[:2], (x, y)))].append(at)
             ends = [at for at in range(output, len(ids)) if ids[at] == vocabulary.marker("[OBJECT-END]")]
             for item, (before, end) in zip(enumerate(objects), itertools.pairwise([output + 1, *ends]), strict=True):

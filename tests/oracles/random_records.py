@@ -4,7 +4,7 @@ import numpy as np
 
 from trilingua.data.shards import EditRecord, QuestionRecord, SceneRecord
 from trilingua.scenes.schema import CLEVR
-from trilingua.tokenizers.sequences import SequenceTokenizer
+from trilingua.tokenizers.sequences import SequenceTokenizer, count_places
 from trilingua.tokenizers.text import TextTokenizer
 from trilingua.tokenizers.vocabulary import Vocabulary, structural_markers
 
@@ -12,16 +12,16 @@ CODES = 9
 CODE_DIM = 4
 
 
-def make_sequences(num_image_codes=20):
+def make_sequences(num_image_codes=20, codes_per_place=0):
     """A sequence tokenizer over bytes, for pictures of nine codes."""
     text = TextTokenizer.train([], size=256)
     vocabulary = Vocabulary(
         text_size=text.size,
         text_digest=text.digest,
-        markers=structural_markers(CLEVR),
+        markers=structural_markers(CLEVR, num_places=count_places(CODES, codes_per_place)),
         num_image_codes=num_image_codes,
     )
-    return SequenceTokenizer(CLEVR, vocabulary, text, codes_per_image=CODES)
+    return SequenceTokenizer(CLEVR, vocabulary, text, codes_per_image=CODES, codes_per_place=codes_per_place)
 
 
 def random_record(generator, sequences, *, questions=3, edits=2, undrawn=0.5):
@@ -38,9 +38,11 @@ def random_record(generator, sequences, *, questions=3, edits=2, undrawn=0.5):
     classes[:, 0] = abs(classes[:, 0])
     values = generator.normal(size=(CODES, 4)).astype(np.float16)
     values[classes[:, 0] == 0] = np.nan
+    shown = tuple(np.flatnonzero(generator.random(CODES) < 0.6).tolist())
     return SceneRecord(
         image=codes().astype(np.uint16),
-        vectors=generator.normal(size=(CODES, CODE_DIM)).astype(np.float16),
+        shown=shown,
+        vectors=generator.normal(size=(len(shown), CODE_DIM)).astype(np.float16),
         scene=framed("scene"),
         cell_classes=classes,
         cell_values=values,

@@ -8,15 +8,18 @@ from hypothesis import strategies as st
 from tests.oracles.random_programs import random_program, random_scene
 
 from trilingua.core.errors import InputError
-from trilingua.scenes.functions import ASKING_FUNCTIONS, PROGRAM_WORDS
+from trilingua.scenes.functions import ATTRIBUTES, FUNCTIONS, PROGRAM_WORDS
 from trilingua.scenes.program_text import (
     MAX_PROGRAM_WORDS,
+    Finding,
     add_findings,
+    find_shown,
     program_from_text,
     program_to_text,
     split_findings,
 )
 from trilingua.scenes.programs import check_program, execute_program
+from trilingua.scenes.schema import CLEVR
 
 ONE_ANSWER = "expected exactly one of boolean, integer, size, color, material, shape"
 
@@ -105,15 +108,40 @@ def test_what_parses_is_well_formed(words):
         assert program_to_text(parsed.program) == " ".join(words)
 
 
-def test_findings_stand_behind_what_finds_them() -> None:
-    plain = "scene filter_color:red unique relate:left filter_shape:cube count"
-    text = add_findings(plain, [(2,), (1, 5, 10)])
-    assert text == "scene filter_color:red2. unique relate:left filter_shape:cube1510. count"
-    assert split_findings(text) == (plain, [(2,), (1, 5, 10)])
-    assert add_findings("scene unique", [(1,), (1, 2)]) == "scene1. unique12."
-    assert add_findings("scene exist", [()]) == "scene. exist"
+@pytest.mark.parametrize(
+    ("plain", "findings", "expected"),
+    [
+        (
+            "scene filter_color:red unique relate:left filter_size:small filter_shape:cube count",
+            [(2,), (1, 3, 5, 10), (1, 5, 10), 3],
+            "scene filter_color:red2. unique relate:left13510. filter_size:small filter_shape:cube1510. count 3",
+        ),
+        ("scene unique relate:left exist", [(1,), ()], "scene1. unique relate:left. exist"),
+        ("scene exist", [()], "scene. exist"),
+        ("scene unique", [(1,)], "scene1. unique"),
+        ("scene filter_size:large", [(1, 2)], "scene filter_size:large12."),
+        (
+            "scene filter_shape:cube scene filter_shape:sphere union filter_color:red count",
+            [(1,), (2, 3), (1, 2, 3), (2,), 1],
+            "scene filter_shape:cube1. scene filter_shape:sphere23. union123. filter_color:red2. count 1",
+        ),
+        (
+            "scene filter_shape:cube unique query_color scene filter_shape:sphere unique same_size unique query_color "
+            "equal_color",
+            [(1,), "red", (2,), (3,), "blue"],
+            "scene filter_shape:cube1. unique query_color red scene filter_shape:sphere2. unique same_size3. unique "
+            "query_color blue equal_color",
+        ),
+    ],
+)
+def test_findings_stand_behind_what_finds_them(plain: str, findings: list[Finding], expected: str) -> None:
+    assert add_findings(plain, findings) == expected
+    assert split_findings(expected) == (plain, findings)
+
+
+def test_a_finding_that_no_text_can_name_is_refused() -> None:
     with pytest.raises(InputError) as caught:
-        add_findings("scene count", [(11,)])
+        add_findings("scene count", [(11,), 1])
     assert str(caught.value) == "findings: object 11; a program's text can name those from 1 to 10"
 
 
@@ -121,14 +149,21 @@ def test_findings_stand_behind_what_finds_them() -> None:
 def test_findings_are_read_back(seed: int, data: st.DataObject) -> None:
     generator = random.Random(seed)
     plain = program_to_text(random_program(generator))
-    count = sum(word in ASKING_FUNCTIONS for word in plain.split())
-    sets = st.sets(st.integers(1, 10)).map(lambda numbers: tuple(sorted(numbers)))
-    findings = data.draw(st.lists(sets, min_size=count, max_size=count + 1))
+    program = program_from_text(plain).program
+    assert program is not None
+    outputs = [FUNCTIONS[program[index]["type"]].output for index in find_shown(program)]
+    kinds: dict[str, st.SearchStrategy[Finding]] = {
+        "set": st.sets(st.integers(1, 10)).map(lambda numbers: tuple(sorted(numbers))),
+        "integer": st.integers(0, 10),
+        **{name: st.sampled_from(CLEVR.values(name)) for name in ATTRIBUTES},
+    }
+    findings = [data.draw(kinds[output]) for output in outputs]
     assert split_findings(add_findings(plain, findings)) == (plain, findings)
 
 
 @given(st.text(max_size=40) | st.text("scene filter.0123456789:", max_size=40))
 def test_findings_in_any_text_are_split(text: str) -> None:
     plain, findings = split_findings(text)
-    assert len(plain.split()) == len(text.split())
-    assert all(1 <= number <= 10 for numbers in findings for number in numbers)
+    words = [found for found in findings if not isinstance(found, tuple)]
+    assert len(plain.split()) + len(words) == len(text.split())
+    assert all(1 <= number <= 10 for numbers in findings if isinstance(numbers, tuple) for number in numbers)

@@ -1,6 +1,7 @@
 """The image tokenizer: painting against a slow oracle, codes, ranges, and the names under which it is saved."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +9,13 @@ import torch
 from PIL import Image
 
 from trilingua.core.errors import ConfigError
-from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig, image_to_pixels, pixels_to_image
+from trilingua.tokenizers.images import (
+    ImageTokenizer,
+    ImageTokenizerConfig,
+    image_to_pixels,
+    pixels_to_image,
+    seen_cells,
+)
 
 CONFIG = ImageTokenizerConfig(
     image_size=24, patch_size=8, patch_overlap=3, num_codes=20, code_dim=6, dim=64, encoder_layers=1, decoder_layers=1
@@ -97,13 +104,14 @@ def test_what_is_seen_are_latents_or_what_an_eye_makes_of_them(images):
     """A new eye begins as the painter, and goes on as it is where there was one; codes and pictures stay."""
     torch.nn.init.normal_(images.decoder.blocks[0].down.weight, std=0.1)
     pictures = torch.rand(2, 3, 24, 24)
-    latents, codes = images.see(pictures)
+    latents, shown, codes = images.see(pictures)
+    assert shown.all()
     assert torch.equal(latents, images.encode(pictures))
     assert images(pictures).seen is None
     config = dataclasses.replace(images.config, eye_layers=1)
     other = ImageTokenizer(config).eval()
     other.begin_with(images)
-    seen, again = other.see(pictures)
+    seen, _, again = other.see(pictures)
     assert torch.equal(again, codes)
     assert torch.equal(seen, images.decode(latents)[1])
     assert (images.config.seen_dim, config.seen_dim) == (latents.shape[-1], seen.shape[-1]) == (6, 64)
@@ -116,6 +124,65 @@ def test_what_is_seen_are_latents_or_what_an_eye_makes_of_them(images):
         third.begin_with(other)
         assert torch.equal(third.detokenize(codes), images.detokenize(codes))
         assert torch.equal(third.see(pictures).vectors, other.see(pictures).vectors if layers else latents)
+
+
+@torch.no_grad()
+def test_a_cell_is_given_if_the_eye_thinks_it_possible_that_it_shows_an_object(images):
+    torch.manual_seed(1)
+    tokenizer = ImageTokenizer(dataclasses.replace(images.config, eye_layers=1)).eval()
+    torch.nn.init.normal_(tokenizer.eye_shows.weight)
+    pictures = torch.rand(2, 3, 24, 24)
+    # So that half of the cells have odds of less than one to nine.
+    tokenizer.eye_shows.bias -= tokenizer.eye_shows(tokenizer.see(pictures).vectors).median() + math.log(9)
+    seen = tokenizer.see(pictures)
+    given = seen_cells(seen)
+    for picture, (cells, vectors) in enumerate(given):
+        odds = [(tokenizer.eye_shows(vector).item(), cell) for cell, vector in enumerate(seen.vectors[picture])]
+        assert cells == tuple(cell for logit, cell in odds if 1 / (1 + math.exp(-logit)) > 0.1)
+        assert torch.equal(vectors, seen.vectors[picture, list(cells)])
+    assert 0 < sum(len(cells) for cells, _ in given) < 18
+
+
+@torch.no_grad()
+def test_an_eye_may_look_through_windows_too(images):
+    """New windows show nothing; those that have learned are taken over, and reach pixels that latents lost."""
+    pictures = torch.rand(2, 3, 24, 24)
+    config = dataclasses.replace(images.config, eye_layers=1)
+    plain = ImageTokenizer(config).eval()
+    other = ImageTokenizer(dataclasses.replace(config, eye_window_width=4)).eval()
+    for tokenizer in (plain, other):
+        tokenizer.begin_with(images)
+    assert torch.equal(other.see(pictures).vectors, plain.see(pictures).vectors)
+    torch.nn.init.normal_(other.eye_windows.patch.weight)
+    torch.nn.init.zeros_(other.to_code.weight)  # from here on all latents are alike
+    one, two = other.see(pictures).vectors
+    assert (one - two).abs().max() > 0.1
+    third = ImageTokenizer(other.config).eval()
+    third.begin_with(other)
+    assert torch.equal(third.see(pictures).vectors, other.see(pictures).vectors)
+    assert torch.equal(third(pictures).seen, other.see(pictures).vectors)
+    plain.begin_with(other)
+    assert torch.equal(plain.see(pictures).vectors[0], plain.see(pictures).vectors[1])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        (
+            {"eye_window_width": 4},
+            "eye_window_width: 4, but eye_layers is 0; give the eye layers, or set it to 0",
+        ),
+        (
+            {"eye_window_width": 4, "eye_layers": 1, "image_size": 36, "patch_size": 12},
+            "patch_size: 12; expected a multiple of 8, since the eye has windows",
+        ),
+        ({"eye_window_width": -1}, "eye_window_width: -1; expected at least 0"),
+    ],
+)
+def test_windows_that_cannot_be_are_refused(sizes, message):
+    with pytest.raises(ConfigError) as error:
+        dataclasses.replace(CONFIG, **sizes)
+    assert str(error.value) == message
 
 
 def test_weights_of_another_tokenizer_are_refused_by_what_differs(images):

@@ -89,6 +89,17 @@ def test_what_is_written_is_read_within_half_a_bin_and_in_canonical_order(scenes
     assert written_again(scenes, parsed) == ids
 
 
+@given(fractions=st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=3))
+def test_means_are_read_between_the_numbers_of_the_grid(scenes, ids_of, fractions):
+    ids = ids_of(f"[SCENE-START] {CUBE_LINE.replace('-3', '-2.9')} [SCENE-END]")
+    means = [*ids[:3], *(token + part for token, part in zip(ids[3:6], fractions, strict=True)), *ids[6:]]
+    parsed = scenes.detokenize(ids, means)
+    expected = [number + 0.05 * part for number, part in zip((0.5, -2.9, 0.7), fractions, strict=True)]
+    assert parsed.scene.objects[0].location == pytest.approx(expected, abs=0.0025 + 1e-6)
+    on_grid = scenes.detokenize(ids)
+    assert parsed._replace(scene=on_grid.scene) == on_grid
+
+
 @given(data=st.data())
 @settings(max_examples=300)
 def test_ids_without_a_problem_are_exactly_those_of_a_scene(scenes, tiny_tokenizers, data):

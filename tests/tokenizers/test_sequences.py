@@ -10,7 +10,14 @@ from trilingua.core.errors import VocabularyError
 from trilingua.core.positions import count_positions
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.tokenizers.scenes import NumberedScene
-from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, centre_out_order, count_places
+from trilingua.tokenizers.sequences import (
+    TASKS,
+    SeenCells,
+    Segment,
+    SequenceTokenizer,
+    centre_out_order,
+    count_places,
+)
 from trilingua.tokenizers.vocabulary import Vocabulary, structural_markers
 
 CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(1.0, 0.0, 0.7))
@@ -263,6 +270,27 @@ def test_segments_of_a_kind_share_their_positions(sequences):
         for index in starts:
             length = edit[index:].index(end)
             assert positions[index : index + length] == list(range(positions[index], positions[index] + length))
+
+
+def test_a_picture_that_is_seen_is_written_as_the_places_of_its_cells(sequences):
+    vocabulary = sequences.vocabulary
+    ids = sequences.prompt(TASKS["recognition"], {"image": SeenCells((1, 2, 4, 11, 15))})
+    line = "[BEGIN] [IMAGE-START] [PLACE-1] [PLACE-1] [PLACE-2] [PLACE-3] [PLACE-4] [IMAGE-END] [OUTPUT-START]"
+    assert " ".join(vocabulary.describe(index) for index in ids) == line
+    nothing = sequences.prompt(TASKS["recognition"], {"image": SeenCells()})
+    assert (
+        " ".join(vocabulary.describe(index) for index in nothing) == "[BEGIN] [IMAGE-START] [IMAGE-END] [OUTPUT-START]"
+    )
+
+
+def test_what_is_seen_of_a_place_stands_where_its_marker_would(sequences):
+    cells = SeenCells((0, 1, 5, 10, 11, 12))
+    read, seen = (sequences.prompt(TASKS["qa"], {**VALUES, "image": image}) for image in (RASTER, cells))
+    whole = dict(zip(read, count_positions(read, sequences.places), strict=True))
+    placed = list(zip(seen, count_positions(seen, sequences.places), strict=True))
+    assert all(whole[token] == position for token, position in placed[:9])
+    rest = len(placed) - 9
+    assert placed[9:] == list(zip(read, count_positions(read, sequences.places), strict=True))[-rest:]
 
 
 def test_the_longest_scene_fits_its_room(sequences):

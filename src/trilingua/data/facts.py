@@ -20,7 +20,7 @@ from trilingua.tokenizers.sequences import SequenceTokenizer, centre_out_order
 
 
 class Facts(NamedTuple):
-    """What is known of some tokens of a batch: of cells, for each picture in raster order, or of objects."""
+    """What is known of some tokens of a batch: of the cells of pictures, or of objects."""
 
     tokens: Int[Tensor, "*asked"]
     """Indices among the flattened tokens of the batch."""
@@ -57,14 +57,16 @@ class FactCollector:
 
     def __init__(self, sequences: SequenceTokenizer) -> None:
         self._sequences = sequences
+        self._code_of_cell = np.array(sequences.code_positions)
         self._given: list[tuple[int, SceneRecord]] = []
+        self._seen: list[tuple[int, SceneRecord]] = []
         self._drawn: list[tuple[int, SceneRecord]] = []
         self._objects: list[_KnownObjects] = []
         self._recognized: list[_KnownObjects] = []
         self._pointers: list[_Pointer] = []
 
-    def add(self, record: SceneRecord, tree: Tree, referents: Sequence[Ids], start: int) -> bool:
-        """Take up the facts of one scene's tree, and return whether it is given its picture.
+    def add(self, record: SceneRecord, tree: Tree, referents: Sequence[Ids], start: int) -> None:
+        """Take up the facts of one scene's tree.
 
         Args:
             record: the scene.
@@ -75,37 +77,52 @@ class FactCollector:
         """
         image, scene = (self._sequences.borders[kind][0] for kind in ("image", "scene"))
         output = self._sequences.output_id
+        codes = self._sequences.vocabulary.span("image")
         closings = np.flatnonzero(np.array(record.scene) == self._sequences.scenes.end)
         known = object_targets(self._sequences.scenes.detokenize(record.scene).scene, self._sequences.scenes.schema)
-        is_given = False
+        picture = np.zeros(0, np.int64)
         for place, parent in zip(tree.starts, tree.parents, strict=True):
             opening = tree.ids[place]
             if opening == image and parent == 0:
-                self._given.append((start + place, record))
-                is_given = True
+                is_read = int(tree.ids[place + 2]) in codes
+                (self._given if is_read else self._seen).append((start + place, record))
+                picture = np.full(len(self._code_of_cell), -1)
+                if is_read:
+                    picture[:] = start + place + self._code_of_cell
+                else:
+                    picture[list(record.shown)] = start + place + 1 + np.arange(len(record.shown))
             elif opening == scene:  # more than once in a tree: with and without a picture
                 self._objects.append((start + place + closings, known))
             elif opening == output and tree.ids[place + 1] == image:
                 self._drawn.append((start + place, record))
             elif opening == output and tree.ids[tree.starts[parent]] == image:
-                picture = start + tree.starts[parent] + np.array(self._sequences.code_positions)
                 for number, tokens, cells in _shown_objects(start + place, closings, known, picture, record):
                     self._pointers += [(token, cells) for token in tokens]
                     self._recognized.append((tokens, ObjectTargets(*(facts[number : number + 1] for facts in known))))
         self._pointers += _to_objects(tree, referents, start, closings)
-        return is_given
 
     def given(self, like: SceneRecord) -> Facts:
-        """Return what the given pictures' cells show; a cell's token is its code.
+        """Return what the cells of given pictures show that are read as codes; a cell's token is its code.
 
         Args:
             like: any record, which gives facts of no picture their shape.
         """
         return _cells(self._given, self._sequences.code_positions, like)
 
-    def vectors(self, like: SceneRecord) -> Float[Tensor, "picture cell seen_dim"]:
-        """Return what is seen in the given pictures; `like` as in `given`."""
-        found = np.stack([record.vectors for record in (like, *(record for _, record in self._given))])[1:]
+    def seen(self, like: SceneRecord) -> Facts:
+        """Return what the cells of pictures show that are seen, a row for each cell; `like` as in `given`."""
+        starts = [start + 1 + np.arange(len(record.shown)) for start, record in self._seen]
+        # Behind no cells of one record, which give those of no picture their shape.
+        rows = [(like, []), *((record, list(record.shown)) for _, record in self._seen)]
+        return Facts(
+            torch.from_numpy(np.concatenate([np.zeros(0, np.int64), *starts])),
+            torch.from_numpy(np.concatenate([record.cell_classes[shown] for record, shown in rows])),
+            torch.from_numpy(np.concatenate([record.cell_values[shown] for record, shown in rows]).astype(np.float32)),
+        )
+
+    def vectors(self, like: SceneRecord) -> Float[Tensor, "cell seen_dim"]:
+        """Return what is seen of these cells; `like` as in `given`."""
+        found = np.concatenate([like.vectors[:0], *(record.vectors for _, record in self._seen)])
         return torch.from_numpy(found.astype(np.float32))
 
     def drawn(self, like: SceneRecord) -> Facts:
@@ -177,13 +194,13 @@ def _shown_objects(
     picture: Int64[np.ndarray, " cell"],
     record: SceneRecord,
 ) -> Iterator[tuple[int, Int64[np.ndarray, " token"], Int64[np.ndarray, " cell"]]]:
-    """Yield each object of a recognized scene that a cell shows: its number, the tokens before its own, its cells.
+    """Yield each object of a recognized scene that a cell shows: its number, the tokens before its own, its cells'.
 
     Args:
         first: the token that the scene's first one follows.
         closings: where objects are closed in the scene.
         known: what these objects are.
-        picture: the tokens of the picture's cells.
+        picture: the token of each of the picture's cells, -1 where it has none.
         record: what the cells show.
     """
     if not len(closings):
@@ -195,6 +212,7 @@ def _shown_objects(
     begin = 1  # behind the scene's opening
     for number, closing in enumerate(closings):
         cells = picture[shown[owners == number]]
+        cells = cells[cells >= 0]
         if len(cells):
             yield number, first + np.arange(begin, closing + 1), cells
         begin = closing + 1

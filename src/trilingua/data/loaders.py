@@ -7,11 +7,10 @@ with the same batches. Knows no model.
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from trilingua.core.config import require_at_least, require_shares
@@ -22,7 +21,10 @@ from trilingua.data.facts import FactCollector, Facts, Pointers
 from trilingua.data.packing import PackedBatch, TrainingSequence, Tree, merge, pack
 from trilingua.data.referents import UNKNOWN
 from trilingua.data.shards import Ids, SceneRecord, Shards
-from trilingua.tokenizers.sequences import TASKS, Segment, SequenceTokenizer, Task
+from trilingua.tokenizers.sequences import TASKS, SeenCells, Segment, SequenceTokenizer, Task
+
+Look = Literal["read", "see", "blind"]
+"""What becomes of a scene's given picture: it is read as its codes, it is seen, or it is left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +37,12 @@ class LoaderConfig:
     """For each task, how many sequences a scene gives on average; a fraction is a chance."""
     blind_share: float = 0.0
     """Share of the scenes whose sequences leave the picture out and begin with the scene. A picture costs 320 tokens
-    and tells an edit or an answer little that the scene does not; without it far more of them fit a row."""
+    to read and some 50 to see, and tells an edit or an answer little that the scene does not."""
     blind_mix: dict[str, float] = field(default_factory=lambda: {"editing": 2.0, "qa": 6.0})
     """As `mix`, for these scenes; tasks that are given nothing but a picture have no place in it."""
     code_share: float = 1.0
-    """Share of the scenes whose given picture is read as its codes, as published; the others are read as the vectors
-    that were rounded to these codes, which know places better."""
+    """Share of the scenes whose given picture is read as its codes, as published; the others are seen: the cells
+    that may show an object are given as vectors, which know more and take fewer tokens."""
     segment_weights: dict[str, float] = field(default_factory=dict)
     """For each predicted segment, by its name in `TASKS`, how much its tokens count in the loss, more than 0; 1 where
     it is not named."""
@@ -64,7 +66,7 @@ class LoaderConfig:
 
     @property
     def reads_codes(self) -> bool:
-        """Whether given pictures are read as codes alone; what is trained so is to be used so."""
+        """Whether given pictures are read as codes and never seen; what is trained so is to be used so."""
         return self.code_share == 1
 
 
@@ -73,11 +75,11 @@ class KyvoBatch(NamedTuple):
 
     packed: PackedBatch
     given: Facts
-    """Of the pictures that sequences begin with; a cell's token is its code."""
-    by_vectors: Bool[Tensor, " picture"]
-    """Whether the given picture's tokens are read as `vectors` instead of codes."""
-    vectors: Float[Tensor, "picture cell seen_dim"]
-    """Of the given pictures, as in `SeenImages`."""
+    """Of the given pictures that are read; a cell's token is its code."""
+    seen: Facts
+    """Of the cells of given pictures that are seen, a row for each cell."""
+    vectors: Float[Tensor, "cell seen_dim"]
+    """What is seen of these cells."""
     drawn: Facts
     """Of the pictures that are drawn of a scene; a cell's token is the one that its code is predicted to follow."""
     objects: Facts
@@ -128,7 +130,7 @@ class SequenceBuilder:
         pieces: Mapping[str, Sequence[int]],
         *,
         last_segment: str | None = None,
-        blind: bool = False,
+        look: Look = "read",
     ) -> TrainingSequence:
         """Return one sequence of `task`.
 
@@ -137,11 +139,11 @@ class SequenceBuilder:
             record: the scene, for the segments `image` and `scene`.
             pieces: the other segments by name: ids, or an image's codes in raster order.
             last_segment: stop after this predicted segment, without the end of the sequence.
-            blind: leave the given picture out.
+            look: what becomes of the given picture.
         """
         vocabulary = self.sequences.vocabulary
-        shown = [segment for segment in task.given if not (blind and segment.kind == "image")]
-        given = ((vocabulary.begin_id,), *(self._piece(segment, record, pieces) for segment in shown))
+        shown = [segment for segment in task.given if not (look == "blind" and segment.kind == "image")]
+        given = ((vocabulary.begin_id,), *(self._piece(segment, record, pieces, look) for segment in shown))
         predicted: list[int] = []
         weights: list[float] = []
         for segment in task.predicted:
@@ -176,10 +178,12 @@ class SequenceBuilder:
             if following.get(position) != edited[place]:
                 yield place
 
-    def _piece(self, segment: Segment, record: SceneRecord, pieces: Mapping[str, Sequence[int]]) -> Ids:
+    def _piece(
+        self, segment: Segment, record: SceneRecord, pieces: Mapping[str, Sequence[int]], look: Look = "read"
+    ) -> Ids:
         if segment.kind == "image":
             codes = record.image if segment.name == "image" else pieces[segment.name]
-            return tuple(self.sequences.segment(segment, codes))
+            return tuple(self.sequences.segment(segment, SeenCells(record.shown) if look == "see" else codes))
         return record.scene if segment.name == "scene" else tuple(pieces[segment.name])
 
     def tree(self, record: SceneRecord, generator: np.random.Generator) -> tuple[Tree, list[Ids]]:
@@ -189,8 +193,8 @@ class SequenceBuilder:
             The tree; and for each of its sequences what the first tokens from its opening on are about, as
             `data.referents` writes it.
         """
-        blind = bool(self.config.blind_share) and generator.random() < self.config.blind_share
-        mix = self.config.blind_mix if blind else self.config.mix
+        look = self._look(generator)
+        mix = self.config.blind_mix if look == "blind" else self.config.mix
 
         def count(task: str, available: int) -> int:
             wanted = mix.get(task, 0.0)
@@ -200,13 +204,13 @@ class SequenceBuilder:
         referents: list[Ids] = []
         for name in ("recognition", "rendering"):
             if count(name, 1):
-                sequences.append(self.build(TASKS[name], record, {}, blind=blind))
+                sequences.append(self.build(TASKS[name], record, {}, look=look))
                 referents.append(())
         order = generator.permutation(len(record.questions))
         for index in order[: count("qa", len(order))]:
             question = record.questions[index]
             pieces = {"question": question.question, "program": question.program, "answer": question.answer}
-            sequences.append(self.build(TASKS["qa"], record, pieces, blind=blind))
+            sequences.append(self.build(TASKS["qa"], record, pieces, look=look))
             referents.append((UNKNOWN, *question.referents))
         edits = generator.permutation(len(record.edits))
         for index in edits[: count("editing", len(edits))]:
@@ -219,9 +223,17 @@ class SequenceBuilder:
             }
             drawn = edit.edited_image and generator.random() < self.config.edited_image_share
             stop = None if drawn else "edited_scene"
-            sequences.append(self.build(TASKS["editing"], record, pieces, last_segment=stop, blind=blind))
+            sequences.append(self.build(TASKS["editing"], record, pieces, last_segment=stop, look=look))
             referents.append((UNKNOWN, *edit.referents))
         return merge(sequences, self.sequences.places), referents
+
+    def _look(self, generator: np.random.Generator) -> Look:
+        """Draw what becomes of a scene's given picture."""
+        if self.config.blind_share and generator.random() < self.config.blind_share:
+            return "blind"
+        if self.config.code_share < 1 and generator.random() >= self.config.code_share:
+            return "see"
+        return "read"
 
 
 _MOST_EMPTY = 1000
@@ -287,7 +299,6 @@ class PackedStream:
         config, sequences = self._builder.config, self._builder.sequences
         rows: list[list[Tree]] = [[] for _ in range(config.rows_per_batch)]
         used = [0] * config.rows_per_batch
-        by_vectors: list[bool] = []
         known = FactCollector(sequences)
         number = first
         while True:
@@ -303,16 +314,14 @@ class PackedStream:
             if number - first > self._num_scenes + _MOST_EMPTY and not any(used):
                 raise ConfigError("mix: none of its tasks has data in these shards; choose others or tokenize more")
             row = max(fitting, key=lambda index: used[index])
-            if known.add(record, tree, referents, row * config.row_length + used[row]):
-                chance = make_generator(self._seed, "input", number).random() if config.code_share < 1 else 0.0
-                by_vectors.append(chance >= config.code_share)
+            known.add(record, tree, referents, row * config.row_length + used[row])
             rows[row].append(tree)
             used[row] += len(tree.ids)
             number += 1
         batch = KyvoBatch(
             packed=pack(rows, config.row_length, sequences.vocabulary.begin_id),
             given=known.given(record),
-            by_vectors=torch.tensor(by_vectors, dtype=torch.bool),
+            seen=known.seen(record),
             vectors=known.vectors(record),
             drawn=known.drawn(record),
             objects=known.objects(),

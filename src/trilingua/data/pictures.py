@@ -1,7 +1,7 @@
 """Pictures with what their cells show, as an endless resumable stream for the image tokenizer.
 
-Pictures are decoded once, in background threads, and kept in memory as bytes (196 kB each at 256 x 256);
-the cells are recomputed from the scene and its view, which a renderer does in a few milliseconds.
+Pictures are decoded in background threads and kept in memory as bytes (196 kB each at 256 x 256), as many as fit
+into 6 GiB; the cells are recomputed from the scene and its view, which a renderer does in a few milliseconds.
 """
 
 from collections.abc import Callable, Sequence
@@ -103,5 +103,12 @@ class PictureStream(EpochStream[PictureBatch]):
             scene = self._folder.scene(position)
             pixels = self._prepare(self._folder.image(scene.image_filename))
             cells = cell_objects(self._index_map(scene), grid=self._grid_size)
-            self._kept[position] = (pixels, *cell_targets(scene, cells, self._schema))
+            picture = (pixels, *cell_targets(scene, cells, self._schema))
+            if len(self._kept) * pixels.nbytes >= _MEMORY:
+                return picture
+            self._kept[position] = picture
         return self._kept[position]
+
+
+_MEMORY = 6 * 2**30
+"""Bytes of pictures that are kept: random epochs meet each again only when all others were met."""

@@ -1,4 +1,4 @@
-"""Which objects of a given scene are meant: those that each step of a program gives, the one that an edit changes.
+"""Which objects of a given scene are meant: those that each step of a program is about, the one that an edit changes.
 
 A set of objects is an integer whose bit k is set if it holds the object with number k + 1; `UNKNOWN` says nothing.
 Knows no tokens.
@@ -7,35 +7,32 @@ Knows no tokens.
 from collections.abc import Sequence
 from typing import Any
 
-from trilingua.scenes.functions import ATTRIBUTES, FUNCTIONS, OBJECT, OBJECT_SET, PROGRAM_TYPES
-from trilingua.scenes.programs import execute_program, node_parts
+from trilingua.scenes.functions import ATTRIBUTES, FUNCTIONS, REFERENCE_TYPES
+from trilingua.scenes.programs import node_parts
 from trilingua.scenes.scene import Scene, SceneObject
 
 UNKNOWN = -1
 """The set of which nothing is known."""
 
 
-def program_referents(program: Sequence[Any], scene: Scene, order: Sequence[int]) -> tuple[int, ...]:
-    """Return the set of objects that each node of a program gives; `UNKNOWN` where it gives something else.
+def program_referents(program: Sequence[Any], outputs: Sequence[Any], order: Sequence[int]) -> tuple[int, ...]:
+    """Return the set of objects that each node of a program gives, or takes if it gives no objects; or `UNKNOWN`.
 
     Args:
-        program: in CLEVR's form; one that cannot be run is known as far as it ran.
-        scene: what it runs on.
+        program: in CLEVR's form.
+        outputs: what its nodes gave, as `execute_program` returns it.
         order: indices of the scene's objects in the order of their numbers.
     """
-    outputs: list[Any] = [None] * len(program)
-    ran = execute_program(program, scene, gives=PROGRAM_TYPES).outputs
-    outputs[: len(ran)] = ran
     bits = {index: 1 << rank for rank, index in enumerate(order)}
-
-    def gives(node: Any, output: Any) -> int:
-        if output is None:
-            return UNKNOWN
-        kind = FUNCTIONS[node_parts(node)[0]].output
-        members = output if kind == OBJECT_SET else [output] if kind == OBJECT else None
-        return UNKNOWN if members is None else sum(bits[index] for index in members)
-
-    return tuple(gives(node, output) for node, output in zip(program, outputs, strict=True))
+    found: list[int] = []
+    for node, output in zip(program, outputs, strict=True):
+        name, inputs, _ = node_parts(node)
+        signature = FUNCTIONS[name]
+        if signature.output in REFERENCE_TYPES:
+            found.append(sum(bits[index] for index in (output if isinstance(output, list) else [output])))
+        else:
+            found.append(found[inputs[0]] if signature.inputs[0] in REFERENCE_TYPES else UNKNOWN)
+    return tuple(found)
 
 
 def to_numbers(referents: int) -> tuple[int, ...]:

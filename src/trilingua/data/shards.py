@@ -55,8 +55,10 @@ class SceneRecord:
 
     image: UInt16[np.ndarray, " code"]
     """Codes in raster order."""
-    vectors: Float16[np.ndarray, "code seen_dim"]
-    """What is given of the picture, as in `SeenImages`."""
+    shown: Ids
+    """The cells that may show an object, by their number in raster order."""
+    vectors: Float16[np.ndarray, "shown seen_dim"]
+    """What is seen of these, as in `SeenImages`."""
     scene: Ids
     """The segment's ids, borders included, as are those of questions and edits."""
     cell_classes: Int8[np.ndarray, "cell category"]
@@ -69,7 +71,7 @@ class SceneRecord:
 
 _OF_QUESTIONS = ("question", "program", "referents", "answer")
 _OF_EDITS = ("instruction", "reference", "referents", "edited_scene", "edited_image")
-_LISTS = ("scene", *(f"question.{name}" for name in _OF_QUESTIONS), *(f"edit.{name}" for name in _OF_EDITS))
+_LISTS = ("scene", "shown", *(f"question.{name}" for name in _OF_QUESTIONS), *(f"edit.{name}" for name in _OF_EDITS))
 _ARRAYS = frozenset(
     {"image", "vectors", "cell_classes", "cell_values", "num_questions", "num_edits"}
     | {f"{name}.{part}" for name in _LISTS for part in ("ids", "offsets")}
@@ -93,7 +95,7 @@ def write_shard(
     edits = [edit for record in records for edit in record.edits]
     arrays = {
         "image": np.stack([record.image for record in records]),
-        "vectors": np.stack([record.vectors for record in records]),
+        "vectors": np.concatenate([record.vectors for record in records]),
         "cell_classes": np.stack([record.cell_classes for record in records]),
         "cell_values": np.stack([record.cell_values for record in records]),
         "num_questions": np.array([len(record.questions) for record in records], np.int32),
@@ -101,6 +103,7 @@ def write_shard(
     }
     lists = {
         "scene": [record.scene for record in records],
+        "shown": [record.shown for record in records],
         **{f"question.{name}": [getattr(item, name) for item in questions] for name in _OF_QUESTIONS},
         **{f"edit.{name}": [getattr(item, name) for item in edits] for name in _OF_EDITS},
     }
@@ -162,7 +165,8 @@ class Shards:
         first_question, first_edit = shard["first_question"][row], shard["first_edit"][row]
         return SceneRecord(
             image=shard["image"][row],
-            vectors=shard["vectors"][row],
+            shown=ids("shown", row),
+            vectors=shard["vectors"][slice(*shard["shown.offsets"][row : row + 2])],
             scene=ids("scene", row),
             cell_classes=shard["cell_classes"][row],
             cell_values=shard["cell_values"][row],

@@ -8,8 +8,8 @@ from trilingua.data.clevr.files import Instruction
 from trilingua.data.referents import UNKNOWN, edit_referents, program_referents, to_numbers
 from trilingua.data.shards import EditRecord, Ids, QuestionRecord
 from trilingua.scenes.functions import ANSWER_TYPES, REFERENCE_TYPES
-from trilingua.scenes.program_text import add_findings, program_to_text
-from trilingua.scenes.programs import Program, find_asked, node_parts
+from trilingua.scenes.program_text import FINDINGS_END, Finding, add_findings, find_shown, program_to_text
+from trilingua.scenes.programs import Program, execute_program, find_asked
 from trilingua.scenes.scene import Scene
 from trilingua.tokenizers.scenes import NumberedScene, canonical_order
 from trilingua.tokenizers.sequences import SEGMENTS, SequenceTokenizer
@@ -103,23 +103,30 @@ def _think(
     """
     if program is None:
         return _Thought((), ())
-    given = program_referents(program, scene, order)
-    found = find_asked(program, given)
-    if kind == "reference" and node_parts(program[-1])[0] != "unique":
-        found.append(given[-1] if changed == UNKNOWN else changed)
-    if UNKNOWN in found:
+    gives = ANSWER_TYPES if kind == "program" else REFERENCE_TYPES
+    outputs = execute_program(program, scene, gives=gives).outputs
+    if len(outputs) < len(program):
         return _Thought((), ())
-    plain = program_to_text(program, gives=ANSWER_TYPES if kind == "program" else REFERENCE_TYPES)
-    text = add_findings(plain, [to_numbers(members) for members in found])
+    about = list(program_referents(program, outputs, order))
+    shown = find_shown(program)
+    if kind == "reference" and shown[-1] == len(program) - 1 and changed != UNKNOWN:
+        about[-1] = changed
+    findings: dict[int, Finding] = {
+        index: to_numbers(about[index]) if isinstance(output := outputs[index], list) else output for index in shown
+    }
+    plain = program_to_text(program, gives=gives)
     known = [UNKNOWN]  # the border
-    findings = iter(found)
-    words = zip(plain.split(" "), text.split(" "), given, strict=True)
-    for index, (step, word, referents) in enumerate(words):
+    for index, step in enumerate(plain.split(" ")):
         length = len(sequences.text.tokenize(f" {step}" if index else step))
-        known += [UNKNOWN] * (length - 1) + [referents]
-        if step != word:
-            known += _unnamed(next(findings), sequences.text.tokenize(word[len(step) :]), sequences.text)
-    asked = (changed,) if kind == "reference" else (UNKNOWN, found[-1])
+        known += [UNKNOWN] * (length - 1) + [about[index]]
+        found = findings.get(index)
+        if isinstance(found, tuple):
+            written = "".join(map(str, found)) + FINDINGS_END
+            known += _unnamed(about[index], sequences.text.tokenize(written), sequences.text)
+        elif found is not None:
+            known += [UNKNOWN] * len(sequences.text.tokenize(f" {found}"))
+    text = add_findings(plain, list(findings.values()))
+    asked = (changed,) if kind == "reference" else (UNKNOWN, find_asked(program, about)[-1])
     return _Thought(program=tuple(sequences.segment(SEGMENTS[kind], text)), referents=(*known, *asked))
 
 

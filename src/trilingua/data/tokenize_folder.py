@@ -19,7 +19,7 @@ from trilingua.data.directory import adopt_settings
 from trilingua.data.shards import SceneRecord, holds_scenes, write_shard
 from trilingua.data.tokenize import edit_record, question_record
 from trilingua.scenes.scene import Scene
-from trilingua.tokenizers.images import ImageTokenizer
+from trilingua.tokenizers.images import ImageTokenizer, seen_cells
 from trilingua.tokenizers.sequences import SEGMENTS, SequenceTokenizer
 from trilingua.tokenizers.vocabulary import Vocabulary
 
@@ -163,7 +163,7 @@ def _records(
     pictures = [folder.image(name) for name in names]
     seen = images.see_pictures(pictures)
     codes = dict(zip(names, seen.codes.numpy().astype(np.uint16), strict=True))
-    vectors, grid_size = seen.vectors[: len(own)].numpy().astype(np.float16), images.config.grid_size
+    given = seen_cells(seen)[: len(own)]
     plain = [np.asarray(picture) for picture in pictures[: len(own)]]
     changed = [
         augment(image, augmentation, make_generator(0, "augment", position))
@@ -171,13 +171,17 @@ def _records(
     ]
     rows = [row for row, image in enumerate(plain) if changed[row].image is not image]
     if rows:
-        vectors[rows] = images.see_pictures([Image.fromarray(changed[row].image) for row in rows]).vectors.numpy()
-    for scene, name, group, given, item in zip(scenes, own, edits, vectors, changed, strict=True):
+        again = seen_cells(images.see_pictures([Image.fromarray(changed[row].image) for row in rows]))
+        for row, looked_again in zip(rows, again, strict=True):
+            given[row] = looked_again
+    grid_size = images.config.grid_size
+    for scene, name, group, (shown, vectors), item in zip(scenes, own, edits, given, changed, strict=True):
         cells = cell_objects(tools.index_map(scene), grid=grid_size)
         targets = cell_targets(scene, cells, sequences.scenes.schema)
         yield SceneRecord(
             image=codes[name],
-            vectors=given,
+            shown=shown,
+            vectors=vectors.numpy().astype(np.float16),
             scene=tuple(sequences.segment(SEGMENTS["scene"], scene)),
             cell_classes=targets.classes,
             cell_values=shift_offsets(targets.values, item.crop, grid_size).astype(np.float16),

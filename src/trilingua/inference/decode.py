@@ -40,6 +40,8 @@ class DecodedSequence:
     probabilities: list[float]
     """Each id's probability among the ids that were allowed there, at temperature 1; 1 where only one was. Of an
     ordered id: the probability that it is right within the tolerance."""
+    means: list[int | float]
+    """The ids, with the mean that it was rounded from in place of an ordered id that is one."""
     finished: bool
     """The stop id was written; False if `max_new_tokens` came first."""
 
@@ -52,6 +54,7 @@ class _Row:
     state: int = 0
     ids: list[int] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
+    means: list[int | float] = field(default_factory=list)
     pending: list[int] = field(default_factory=list)
     """Ids that are decided but not yet read by the model."""
     position: int = -1
@@ -83,7 +86,7 @@ def decode(
         prompts: ids of each prompt, at least one each; lengths may differ.
         grammar: compiled tables; None: all ids are allowed.
         places: ids that have a position of their own, as `count_positions` takes them.
-        vectors: for each prompt, vectors that are read in place of some of its ids, at indices into it.
+        vectors: for each prompt what is seen, given to ids at indices into it.
         ordered: ids that stand for numbers; at temperature 0 the mean within their window is written.
         max_new_tokens: most ids a row may get, stop id included; None: the grammar's longest sentence.
         stop_id: ends a row; None: the grammar's.
@@ -126,13 +129,15 @@ def decode(
         chosen = sample_ids(logits, sampling, generator)
         probabilities = logits.float().softmax(-1)
         likelihoods = probabilities.gather(1, chosen[:, None])[:, 0]
+        means: dict[int, float] = {}
         if ordered is not None:
-            means = ordered if sampling.temperature == 0 else replace(ordered, window=0)
-            _settle_numbers(chosen, likelihoods, probabilities, members, means)
-        for row, choice, probability in zip(rows, chosen.tolist(), likelihoods.tolist(), strict=True):
+            averaged = ordered if sampling.temperature == 0 else replace(ordered, window=0)
+            means = _settle_numbers(chosen, likelihoods, probabilities, members, averaged)
+        written = chosen.tolist() if members is None else [members[choice] for choice in chosen.tolist()]
+        for place, (row, token, probability) in enumerate(zip(rows, written, likelihoods.tolist(), strict=True)):
             row.pending = []
             if row.active:
-                _write(row, choice if members is None else members[choice], probability, grammar, stop_id)
+                _write(row, token, means.get(place, token), probability, grammar, stop_id)
                 _follow(row, grammar, stop_id, max_new_tokens)
         active = [place for place, row in enumerate(rows) if row.active]
         if not active:
@@ -174,15 +179,21 @@ def _settle_numbers(
     probabilities: Float[Tensor, "batch allowed"],
     members: Sequence[int] | None,
     ordered: OrderedIds,
-) -> None:
-    """Replace, where an ordered id was chosen, its column and its probability by what `average_ids` makes of them."""
+) -> dict[int, float]:
+    """Replace, where an ordered id was chosen, its column and its probability by what `average_ids` makes of them.
+
+    Returns:
+        The mean of each such row, by its place in the batch.
+    """
     known = range(probabilities.shape[-1]) if members is None else members
     first, last = (bisect_left(known, bound) for bound in (ordered.start, ordered.stop))
     rows = ((chosen >= first) & (chosen < last)).nonzero()[:, 0]
-    if len(rows):
-        ids = torch.tensor(known[first:last], device=chosen.device)
-        columns, mass = average_ids(probabilities[rows, first:last], chosen[rows] - first, ids, ordered)
-        chosen[rows], likelihoods[rows] = columns + first, mass
+    if not len(rows):
+        return {}
+    ids = torch.tensor(known[first:last], device=chosen.device)
+    averaged = average_ids(probabilities[rows, first:last], chosen[rows] - first, ids, ordered)
+    chosen[rows], likelihoods[rows] = averaged.columns + first, averaged.masses
+    return dict(zip(rows.tolist(), averaged.means.tolist(), strict=True))
 
 
 @dataclass(kw_only=True)
@@ -278,16 +289,19 @@ def _read(row: _Row, places: Mapping[int, int], length: int) -> list[int]:
     return positions + [0] * (length - len(positions))
 
 
-def _write(row: _Row, choice: int, probability: float, grammar: GrammarTables | None, stop_id: int) -> None:
+def _write(
+    row: _Row, token: int, mean: int | float, probability: float, grammar: GrammarTables | None, stop_id: int
+) -> None:
     if grammar is not None:
-        row.state = grammar.advance(row.state, choice)
+        row.state = grammar.advance(row.state, token)
         assert row.state >= 0, "the mask allowed an id that the automaton does not"
         row.finished = row.state == grammar.done
     else:
-        row.finished = choice == stop_id
-    row.ids.append(choice)
+        row.finished = token == stop_id
+    row.ids.append(token)
+    row.means.append(mean)
     row.probabilities.append(probability)
-    row.pending = [choice]
+    row.pending = [token]
 
 
 def _follow(row: _Row, grammar: GrammarTables | None, stop_id: int, max_new_tokens: int) -> None:
@@ -295,18 +309,22 @@ def _follow(row: _Row, grammar: GrammarTables | None, stop_id: int, max_new_toke
     if grammar is not None and not row.finished:
         forced, row.state = grammar.forced[row.state]
         row.ids += forced
+        row.means += forced
         row.pending += forced
         row.probabilities += [1.0] * len(forced)
         row.finished = row.state == grammar.done
     if len(row.ids) > max_new_tokens:
         row.finished = False
-        del row.ids[max_new_tokens:], row.probabilities[max_new_tokens:]
+        for written in (row.ids, row.means, row.probabilities):
+            del written[max_new_tokens:]
     row.active = not row.finished and len(row.ids) < max_new_tokens
 
 
 def _result(row: _Row) -> DecodedSequence:
     end = len(row.ids) - row.finished
-    return DecodedSequence(ids=row.ids[:end], probabilities=row.probabilities[:end], finished=row.finished)
+    return DecodedSequence(
+        ids=row.ids[:end], probabilities=row.probabilities[:end], means=row.means[:end], finished=row.finished
+    )
 
 
 def _check(

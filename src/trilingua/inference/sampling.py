@@ -1,6 +1,7 @@
 """How one id is drawn from logits. Knows no model and no grammar; what is forbidden arrives as minus infinity."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -48,7 +49,7 @@ class OrderedIds:
     stop: int
     """One more than the id of the greatest number."""
     window: int = 0
-    """The likeliest id gives way to the mean of the ids up to so many steps from it; 0: it stays."""
+    """The likeliest id gives way to the id next to the mean of those up to so many steps from it; 0: it stays."""
     tolerance: int = 0
     """The probability of an id is that of all ids up to so many steps from it."""
 
@@ -60,13 +61,24 @@ class OrderedIds:
                 raise ConfigError(f"ordered ids: {name} {getattr(self, name)}; expected 0 or more")
 
 
+class AveragedIds(NamedTuple):
+    """What is written in place of the likeliest ids."""
+
+    columns: Int[Tensor, " batch"]
+    """The column that stands nearest to the mean."""
+    masses: Float[Tensor, " batch"]
+    """Its probability, with those of its neighbours within the tolerance."""
+    means: Float[Tensor, " batch"]
+    """The mean itself, between two ids; the id of the column where nothing is averaged."""
+
+
 def average_ids(
     probabilities: Float[Tensor, "batch number"],
     likeliest: Int[Tensor, " batch"],
     ids: Int[Tensor, " number"],
     ordered: OrderedIds,
-) -> tuple[Int[Tensor, " batch"], Float[Tensor, " batch"]]:
-    """Return the column that stands nearest to the mean about the likeliest one, and its probability.
+) -> AveragedIds:
+    """Return the ids that stand nearest to the mean about the likeliest ones.
 
     A distribution over numbers is wide and ragged where its mean is sharp: the mean is the guess of least squared
     error, the window keeps a second, distant mode out of it. Differs: the published code takes the likeliest id.
@@ -82,9 +94,11 @@ def average_ids(
         return probabilities * ((ids - ids[column][:, None]).abs() <= reach)
 
     weights = near(likeliest, ordered.window)
-    mean = (weights * ids).sum(-1) / weights.sum(-1)
-    column = (ids - mean[:, None]).abs().where(probabilities > 0, torch.inf).argmin(-1)
-    return column, near(column, ordered.tolerance).sum(-1)
+    # Counted from the likeliest: a number's fraction of a step would be lost beside ids in the ten thousands.
+    steps = (weights * (ids - ids[likeliest][:, None])).sum(-1) / weights.sum(-1)
+    means = ids[likeliest] + steps.double()
+    columns = (ids - means[:, None]).abs().where(probabilities > 0, torch.inf).argmin(-1)
+    return AveragedIds(columns, near(columns, ordered.tolerance).sum(-1), means)
 
 
 def filter_logits(

@@ -37,7 +37,7 @@ class DecoderConfig:
     image_code_dim: int = 0
     """Width of a frozen code vector. Kyvo: 256."""
     seen_dim: int = 0
-    """Width of the vectors that given pictures are read as; 0: they are code vectors before rounding."""
+    """Width of what is seen of a cell; 0 if pictures are not seen."""
     dim: int = 256
     """Width of the residual stream."""
     num_layers: int = 6
@@ -178,7 +178,7 @@ class Decoder(nn.Module):
             cache: keys and values of what was read before; the chunk is written behind each row's
                 length, and counts once the caller calls `cache.advance`.
             table: `embedding.table()` of these weights, for callers that fold once and read often.
-            vectors: of the image tokenizer, read in place of some ids.
+            vectors: what is seen of pictures, added to the rows of some ids.
             ends: the one place in each row whose state is wanted, which spares the last layer most of its work;
                 None for all.
         """
@@ -221,7 +221,7 @@ class Decoder(nn.Module):
             mask: who sees whom.
             cache: keys and values of what was read before.
             table: an earlier `embedding.table()`.
-            vectors: of the image tokenizer, read in place of some ids.
+            vectors: what is seen of pictures, added to the rows of some ids.
             output_at: where logits are wanted: indices into the flattened batch x seq, or a boolean mask.
         """
         states = self.hidden(ids, positions=positions, mask=mask, cache=cache, table=table, vectors=vectors)

@@ -18,11 +18,11 @@ NumberEncoding = Literal["learned+sinusoid", "learned", "sinusoid"]
 
 
 class PlacedVectors(NamedTuple):
-    """Vectors of the image tokenizer that no code stands for, and where they are read."""
+    """What is seen of pictures, and the tokens that it is given to."""
 
-    places: Int[Tensor, " place"]
+    places: Int[Tensor, " cell"]
     """Indices into the flattened batch x seq."""
-    vectors: Float[Tensor, "place seen_dim"]
+    vectors: Float[Tensor, "cell seen_dim"]
 
 
 def sinusoid_table(count: int, dim: int) -> Float[Tensor, "count dim"]:
@@ -105,7 +105,7 @@ class UnifiedEmbedding(nn.Module):
     def align_seen(
         self, vectors: Float[Tensor, "cell seen_dim"], codes: Int[Tensor, " cell"], *, ridge: float = 1e-3
     ) -> None:
-        """Let vectors of pictures be read, as nearly as a matrix can, as the codes of the same cells are read.
+        """Let what is seen of a cell be read, as nearly as a matrix can, as its code.
 
         So that a decoder that knows codes need not learn to see anew.
 
@@ -114,7 +114,7 @@ class UnifiedEmbedding(nn.Module):
             codes: of the same cells, from 0.
             ridge: added to the mean squares of the vectors' numbers.
         """
-        assert self.seen_projector is not None, "vectors have a projector of their own"
+        assert self.seen_projector is not None, "this decoder reads codes alone"
         wanted = functional.linear(self.codebook[codes], self.projector).double()
         known = vectors.double()
         squares = known.T @ known + ridge * len(known) * torch.eye(known.shape[1], dtype=known.dtype)
@@ -144,15 +144,15 @@ class UnifiedEmbedding(nn.Module):
         Args:
             ids: what is read.
             table: an earlier `table()`, for callers that fold once and read often.
-            vectors: of the image tokenizer, read in place of some ids, whatever these are.
+            vectors: what is seen, added to the rows of the ids that it is given to.
         """
         rows = functional.embedding(ids, self.table() if table is None else table)
         if vectors is None:
             return rows
+        assert self.seen_projector is not None, "this decoder reads codes alone"
         with torch.autocast(rows.device.type, enabled=False):
-            projector = self.projector if self.seen_projector is None else self.seen_projector
-            read = functional.linear(vectors.vectors.to(projector.dtype), projector)
-        return rows.flatten(0, 1).index_copy(0, vectors.places, read.to(rows.dtype)).view_as(rows)
+            read = functional.linear(vectors.vectors.to(self.seen_projector.dtype), self.seen_projector)
+        return rows.flatten(0, 1).index_add(0, vectors.places, read.to(rows.dtype)).view_as(rows)
 
 
 class UnifiedHead(nn.Module):

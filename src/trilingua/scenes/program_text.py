@@ -6,14 +6,33 @@ result with a reason, never an exception: the text may be a model's.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from trilingua.core.errors import InputError
-from trilingua.scenes.functions import ANSWER_TYPES, ASKING_FUNCTIONS, PROGRAM_WORDS
+from trilingua.scenes.functions import (
+    ANSWER_TYPES,
+    ATTRIBUTES,
+    BOOLEAN,
+    FUNCTIONS,
+    INTEGER,
+    OBJECT,
+    OBJECT_SET,
+    PROGRAM_TYPES,
+    PROGRAM_WORDS,
+)
 from trilingua.scenes.programs import Program, check_program, node_parts
+from trilingua.scenes.schema import CLEVR
+
+Finding = tuple[int, ...] | int | str
+"""What a step of a program gives: numbers of objects, a count, or an attribute's value."""
+
+_SHOWN_VALUES: Mapping[str, Sequence[str]] = {
+    INTEGER: [str(number) for number in range(CLEVR.max_objects + 1)],
+    **{name: CLEVR.values(name) for name in ATTRIBUTES},
+}
+"""The words that a finding of a type may have."""
 
 FINDINGS_END = "."
 """Stands behind the last number of findings."""
@@ -99,41 +118,74 @@ def program_from_text(text: str, *, gives: Sequence[str] = ANSWER_TYPES) -> Pars
     return ParsedProgram(program=program)
 
 
-def add_findings(text: str, findings: Sequence[Sequence[int]]) -> str:
-    """Return a program's text with what it finds on the way.
+def find_shown(program: Sequence[Any]) -> list[int]:
+    """Return the nodes whose outputs are written, in the order of the words: what is thought through step by step.
 
-    `scene filter_color:red2. unique relate:left filter_shape:cube15. count` says that object 2 is the red one, and that
-    1 and 5 are the cubes left of it. A number stands right behind the word that finds it, with nothing in between, so
-    that a model writes it from the state that has just read the word.
+    A set of objects is, where a step more than filtering gave it or something else than a filter takes it; so is a
+    number, and an attribute's value.
+
+    Args:
+        program: nodes in the order of its words, none shared.
+    """
+    names = [node_parts(node)[0] for node in program]
+    shown = []
+    for index, (name, following) in enumerate(zip(names, [*names[1:], ""], strict=True)):
+        output = FUNCTIONS[name].output
+        if output == OBJECT_SET:
+            plain = name == "scene" or name.startswith("filter_")
+            if plain and following.startswith("filter_"):
+                continue
+        elif output in (OBJECT, BOOLEAN):
+            continue
+        shown.append(index)
+    return shown
+
+
+def add_findings(text: str, findings: Sequence[Finding]) -> str:
+    """Return a program's text with what its steps give, as far as `find_shown` says that they show it.
+
+    `scene filter_color:red2. unique relate:left135. filter_shape:cube15. count 2` says that object 2 is the red one,
+    that 1, 3 and 5 are left of it, 1 and 5 cubes among these, and that they are two. Numbers of objects stand right
+    behind the word that finds them, with nothing in between, so that a model writes them from the state that has just
+    read the word; counts and values are words of their own.
 
     Args:
         text: the program's.
-        findings: numbers of objects, from 1 to `MAX_FOUND_NUMBER` and ascending, for each word of `ASKING_FUNCTIONS` in
-            the program; those of one more stand at the end.
+        findings: for each node that is shown the numbers of objects, from 1 to `MAX_FOUND_NUMBER` and ascending, or a
+            count, or a value.
 
     Raises:
         InputError: a number that is out of range.
     """
-    for number in chain(*findings):
-        if not 1 <= number <= MAX_FOUND_NUMBER:
-            raise InputError(f"findings: object {number}; a program's text can name those from 1 to {MAX_FOUND_NUMBER}")
-    left = iter(findings)
-    words: list[str] = []
-    for word in [*text.split(), ""]:
-        if word in (*ASKING_FUNCTIONS, "") and (numbers := next(left, None)) is not None:
-            words[-1] += "".join(map(str, numbers)) + FINDINGS_END
-        words.append(word)
-    return " ".join(words[:-1])
+    words = text.split()
+    program = program_from_text(text, gives=PROGRAM_TYPES).program
+    assert program is not None, "the text of a program"
+    for index, found in zip(find_shown(program), findings, strict=True):
+        if isinstance(found, int | str):
+            words[index] += f" {found}"
+            continue
+        for number in found:
+            if not 1 <= number <= MAX_FOUND_NUMBER:
+                raise InputError(
+                    f"findings: object {number}; a program's text can name those from 1 to {MAX_FOUND_NUMBER}"
+                )
+        words[index] += "".join(map(str, found)) + FINDINGS_END
+    return " ".join(words)
 
 
-def split_findings(text: str) -> tuple[str, list[tuple[int, ...]]]:
+def split_findings(text: str) -> tuple[str, list[Finding]]:
     """Return the program's text without findings, and the findings; never raises, whatever a model wrote."""
     words: list[str] = []
-    findings: list[tuple[int, ...]] = []
+    findings: list[Finding] = []
     for word in text.split():
         found = re.fullmatch(r"(\D+?)(\d*)\.", word)
-        words.append(word if found is None else found[1])
+        before = PROGRAM_WORDS.get(words[-1]) if words else None
         if found is not None:
+            words.append(found[1])
             # Numbers ascend, so that "10" is ten: a zero has no other meaning.
             findings.append(tuple(int(number) for number in re.findall("10|[1-9]", found[2])))
+        elif before is not None and word in _SHOWN_VALUES.get(before.function.output, ()):
+            findings.append(int(word) if before.function.output == INTEGER else word)
+        else:
+            words.append(word)
     return " ".join(words), findings

@@ -6,7 +6,8 @@ convolves, and every cell sees the whole picture, so that a code can tell of an 
 only of its own pixels. The decoder paints overlapping patches, which leaves no edges between cells.
 
 A language model that is given a picture need not read what was rounded. A tokenizer may have an eye: a third
-transformer, which puts together what lies apart in the latents, and is only asked what stands where.
+transformer, which puts together what lies apart in the latents, and is only asked what stands where. It may look at
+the pixels too, in windows smaller than a cell: what is hidden in part shares its cells with what hides it.
 
 Source: Esser et al. 2021 (VQGAN), section 3.1; Kyvo, appendix D.1 (sizes).
 Differs: the published tokenizer is a convolutional VQGAN fine-tuned from ImageNet weights.
@@ -20,14 +21,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
 from trilingua.core.config import differences, require_at_least, to_json
 from trilingua.core.errors import ConfigError
 from trilingua.nn.digests import digest_weights
-from trilingua.nn.patches import HEAD_DIM, PatchTransformer, images_to_patches
+from trilingua.nn.patches import HEAD_DIM, PatchTransformer, PatchWindows, images_to_patches
 from trilingua.quantize.vq import Quantized, VectorQuantizer
 
 
@@ -54,12 +55,20 @@ class ImageTokenizerConfig:
     eye_layers: int = 0
     """Transformer layers of the eye, from latents to what a language model is given of a picture; 0 for no eye: it is
     given the latents. Kyvo: neither, its language model reads codes."""
+    eye_window_width: int = 0
+    """Numbers that the eye is given of each of the 4 x 4 windows of a cell, beside its latent; 0 for latents alone."""
 
     def __post_init__(self) -> None:
         require_at_least(self, image_size=1, patch_size=1, patch_overlap=0, num_codes=1, code_dim=1, dim=1)
-        require_at_least(self, encoder_layers=1, decoder_layers=1, eye_layers=0)
+        require_at_least(self, encoder_layers=1, decoder_layers=1, eye_layers=0, eye_window_width=0)
         if self.image_size % self.patch_size:
             raise ConfigError(f"image_size: {self.image_size}; expected a multiple of patch_size {self.patch_size}")
+        if self.eye_window_width and not self.eye_layers:
+            raise ConfigError(
+                f"eye_window_width: {self.eye_window_width}, but eye_layers is 0; give the eye layers, or set it to 0"
+            )
+        if self.eye_window_width and self.patch_size % 8:
+            raise ConfigError(f"patch_size: {self.patch_size}; expected a multiple of 8, since the eye has windows")
         if self.num_codes > 2**16:
             raise ConfigError(f"num_codes: {self.num_codes}; expected at most {2**16}, since shards store 16 bits")
         if self.dim % HEAD_DIM:
@@ -100,6 +109,8 @@ class SeenImages(NamedTuple):
 
     vectors: Float[Tensor, "batch code seen_dim"]
     """Of each cell what a language model is given: what the eye makes of the latents, or these."""
+    shown: Bool[Tensor, "batch code"]
+    """Whether the eye thinks that the cell may show an object; without an eye all of them may."""
     codes: Int[Tensor, "batch code"]
     """The code nearest to each cell's latent, in raster order, each in [0, num_codes)."""
 
@@ -121,21 +132,36 @@ class ImageTokenizer(nn.Module):
         painted = size + 2 * config.patch_overlap
         self.to_pixels = nn.Linear(config.dim, 3 * painted * painted)
         self.eye: PatchTransformer | None = None
+        self.eye_shows: nn.Linear | None = None
+        self.eye_windows: PatchWindows | None = None
         if config.eye_layers:
             self.eye = PatchTransformer(config.code_dim, config.tokens_per_image, config.dim, config.eye_layers)
+            self.eye_shows = nn.Linear(config.dim, 1)
+        if config.eye_window_width:
+            self.eye_windows = PatchWindows(size, config.eye_window_width, config.dim)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Reconstruction:
         """Encode, quantize and decode; in training mode the codebook follows."""
         latents = self.encode(images)
         quantized = self.quantizer(latents)
         pixels, features = self.decode(quantized.vectors)
-        return Reconstruction(pixels, quantized, latents, features, None if self.eye is None else self.eye(latents))
+        seen = None if self.eye is None else self.look(images, latents)
+        return Reconstruction(pixels, quantized, latents, features, seen)
 
     def encode(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch code code_dim"]:
         """Return one latent unit vector for each cell: what its code is the nearest to."""
         patches = images_to_patches(images * 2 - 1, self.config.patch_size)
         spread = self.spread(self.to_code(self.encoder(patches)).float().transpose(1, 2)).transpose(1, 2)
         return F.normalize(spread, dim=-1)
+
+    def look(
+        self, images: Float[Tensor, "batch 3 height width"], latents: Float[Tensor, "batch code code_dim"]
+    ) -> Float[Tensor, "batch code seen_dim"]:
+        """Return of each cell what a language model is given: what the eye makes of pictures, or without it latents."""
+        if self.eye is None:
+            return latents
+        seen: Tensor = self.eye(latents, None if self.eye_windows is None else self.eye_windows(images * 2 - 1))
+        return seen
 
     def decode(
         self, vectors: Float[Tensor, "batch code code_dim"]
@@ -156,7 +182,11 @@ class ImageTokenizer(nn.Module):
     def see(self, images: Float[Tensor, "batch 3 height width"]) -> SeenImages:
         """Return the vectors and the codes of pictures; the module is in evaluation mode."""
         latents = self.encode(images)
-        return SeenImages(latents if self.eye is None else self.eye(latents), self.quantizer.codes(latents))
+        vectors = self.look(images, latents)
+        shown = torch.ones_like(vectors[..., 0], dtype=torch.bool)
+        if self.eye_shows is not None:
+            shown = self.eye_shows(vectors)[..., 0].sigmoid() > _MAY_SHOW
+        return SeenImages(vectors, shown, self.quantizer.codes(latents))
 
     def see_pictures(self, pictures: Iterable[Image.Image], *, batch_size: int = 16) -> SeenImages:
         """Return what is seen in RGB pictures of any size, which are squashed and read in batches; on the CPU.
@@ -194,20 +224,32 @@ class ImageTokenizer(nn.Module):
         """Take over the weights of another tokenizer, which may have no eye.
 
         An eye that is new begins as the painting network, as far as both have layers: this has learnt to put together
-        what lies apart in the latents, since it has to paint it.
+        what lies apart in the latents, since it has to paint it. New windows show nothing at first.
 
         Raises:
             ConfigError: they differ in anything but the eye.
         """
         for path, theirs, ours in differences(to_json(other.config), to_json(self.config)):
-            if path != "eye_layers":
+            if path not in ("eye_layers", "eye_window_width"):
                 raise ConfigError(f"images.{path}: is {ours}, but the run to start from has {theirs}; set it so")
         known = other.state_dict()
         if other.config.eye_layers != self.config.eye_layers:
             painter = {f"eye.{name}": value for name, value in other.decoder.state_dict().items()}
-            known = painter | {name: value for name, value in known.items() if not name.startswith("eye.")}
+            known = painter | {name: value for name, value in known.items() if not name.startswith("eye")}
         own = self.state_dict()
         self.load_state_dict(own | {name: value for name, value in known.items() if name in own})
+
+
+def seen_cells(seen: SeenImages) -> list[tuple[tuple[int, ...], Float[Tensor, "shown seen_dim"]]]:
+    """Return for each picture the cells that may show an object, by their number, and what is seen of them."""
+    return [
+        (tuple(shown.nonzero()[:, 0].tolist()), vectors[shown])
+        for vectors, shown in zip(seen.vectors, seen.shown, strict=True)
+    ]
+
+
+_MAY_SHOW = 0.1
+"""Probability of an object from which on a cell is given: one too many costs a token, one too few perhaps an object."""
 
 
 def image_to_pixels(image: Image.Image, size: int) -> UInt8[np.ndarray, "3 height width"]:

@@ -33,6 +33,6 @@ class NumberGrid:
         """Return the bin nearest to `value`, in [0, len(self)); values outside fall into the end bins."""
         return round(min(max((value - self.low) / self.step, 0), len(self) - 1))
 
-    def value(self, bin_index: int) -> float:
-        """Return the number at the middle of a bin, rounded so that it prints as it was meant."""
-        return round(self.low + bin_index * self.step, 6) + 0.0
+    def value(self, bin_index: int | float) -> float:
+        """Return the number at the middle of a bin, or at a tenth of the way between two."""
+        return round(self.low + round(bin_index, 1) * self.step, 6) + 0.0  # rounded so that it prints as it was meant

@@ -140,11 +140,16 @@ class SceneTokenizer:
             ids.append(self.end)
         return [*ids, marker("[SCENE-END]")]
 
-    def detokenize(self, ids: Sequence[int]) -> ParsedScene:
+    def detokenize(self, ids: Sequence[int], means: Sequence[int | float] | None = None) -> ParsedScene:
         """Return the whole objects among `ids` and a line for everything that is wrong.
 
         There are no problems exactly if `tokenize` could have written `ids`. Never raises.
+
+        Args:
+            ids: what was written.
+            means: the ids, with the mean that it was rounded from in place of a number's: so finely is it read.
         """
+        means = ids if means is None else means
         marker = self.vocabulary.marker
         problems: list[str] = []
         objects: list[SceneObject] = []
@@ -171,7 +176,7 @@ class SceneTokenizer:
             num_stray += limit - stop - 1
             if index and opened[index] <= opened[index - 1]:
                 problems.append(f"object {index}: opens with [OBJECT-{opened[index]}]")
-            item = self._object(ids[start + 1 : stop])
+            item = self._object(ids[start + 1 : stop], means[start + 1 : stop])
             if isinstance(item, str):
                 problems.append(f"object {index}: {item}")
             else:
@@ -182,7 +187,7 @@ class SceneTokenizer:
             problems.append(f"{num_stray} stray tokens outside of objects")
         return ParsedScene(Scene(objects=tuple(objects)), tuple(problems), tuple(spans), tuple(numbers))
 
-    def _object(self, ids: Sequence[int]) -> SceneObject | str:
+    def _object(self, ids: Sequence[int], means: Sequence[int | float]) -> SceneObject | str:
         """Read one object's attributes, or return what is wrong with them."""
         fields: dict[str, object] = {}
         position = 0
@@ -201,7 +206,7 @@ class SceneTokenizer:
                 else:
                     return f"{name} has no known value"
             else:
-                numbers = [self.vocabulary.number_value(token) for token in ids[position : position + attribute.count]]
+                numbers = [self.vocabulary.number_value(mean) for mean in means[position : position + attribute.count]]
                 if len(numbers) < attribute.count or None in numbers:
                     return f"{name} needs {attribute.count} numbers"
                 fields[attribute.name] = tuple(numbers)

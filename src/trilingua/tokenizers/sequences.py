@@ -10,11 +10,13 @@ Source: Kyvo, section 3 and its published data code (`multimodal_dataset.py`).
 Differs: editing predicts the edited scene before the edited picture (the paper's own suggestion, appendix
 F), so that the picture is drawn from a decided scene; there the picture comes first. Answering predicts the
 question's program before the answer, and editing the program of the objects that the instruction names before the
-edited scene, both with the numbers of the objects that they find on the way, so that what takes several steps is
-thought through step by step; there neither is. A marker stands before
+edited scene, both with what their steps give, so that what takes several steps is thought through step by step; there
+neither is. A marker stands before
 every few codes of a picture and says where they are: rotary positions tell how far two tokens are from each
-other, and leave a small causal model in the dark about which row and column a code belongs to. Segments of
-one kind share their positions (`SequenceTokenizer.places`); there every token stands one after the last.
+other, and leave a small causal model in the dark about which row and column a code belongs to. A given picture may
+be seen instead of read: it is written as the places of the cells that may show an object, each of which is given
+what is seen there, a quarter of the tokens or fewer. Segments of one kind share their positions
+(`SequenceTokenizer.places`); there every token stands one after the last.
 """
 
 import math
@@ -118,6 +120,10 @@ def count_places(codes_per_image: int, codes_per_place: int) -> int:
     return -(-codes_per_image // codes_per_place) if codes_per_place else 0
 
 
+class SeenCells(tuple[int, ...]):
+    """The cells of a picture that is seen, by their number in raster order: a marker of its place stands for each."""
+
+
 class Parsed(NamedTuple):
     """What a model wrote, read back segment by segment."""
 
@@ -172,17 +178,18 @@ class SequenceTokenizer:
         }
         self.output_id = marker("[OUTPUT-START]")
         self.places = self._places(schema)
-        """Position of each id that opens a segment or an object, as `count_positions` takes them: every kind of segment
-        has a room of its own, and every object in a scene's, so that a scene and its edited twin stand at the same
-        positions, object by object. The rooms are as wide as need be, in an order by which recognition counts from 0
-        without a gap."""
+        """Position of each id that opens a segment or an object, marks a place or closes a picture, as
+        `count_positions` takes them: every kind of segment has a room of its own, and every object in a scene's, so
+        that a scene and its edited twin stand at the same positions, object by object. The rooms are as wide as need
+        be, in an order by which recognition counts from 0 without a gap."""
 
     def segment(self, segment: Segment, value: Any) -> list[int]:
         """Return the ids of one segment, borders included.
 
         Args:
             segment: what it is.
-            value: a sequence of image codes in raster order, a `Scene`, a `NumberedScene`, or a text.
+            value: a sequence of image codes in raster order, the `SeenCells` of a picture that is seen, a `Scene`,
+                a `NumberedScene`, or a text.
 
         Raises:
             VocabularyError: an image code that the vocabulary does not have.
@@ -191,6 +198,8 @@ class SequenceTokenizer:
             return self.scenes.tokenize(value)
         start, end = self.borders[segment.kind]
         if segment.kind == "image":
+            if isinstance(value, SeenCells):
+                return [start, *(self.place_ids[cell // self.codes_per_place] for cell in value), end]
             span = self.vocabulary.span("image")
             codes = np.asarray(value, dtype=np.int64)
             if codes.size and not (codes.min() >= 0 and codes.max() < span.size):
@@ -218,8 +227,15 @@ class SequenceTokenizer:
             ids += self.segment(segment, values[segment.name])
         return [*ids, self.vocabulary.end_id]
 
-    def parse(self, task: Task, ids: Sequence[int]) -> Parsed:
-        """Read what a model wrote after a prompt of `task`, with or without [END]. Never raises on what it finds."""
+    def parse(self, task: Task, ids: Sequence[int], means: Sequence[int | float] | None = None) -> Parsed:
+        """Read what a model wrote after a prompt of `task`, with or without [END]. Never raises on what it finds.
+
+        Args:
+            task: what should be there.
+            ids: what is there.
+            means: as `SceneTokenizer.detokenize` takes them.
+        """
+        means = ids if means is None else means
         values: dict[str, Any] = {}
         problems: list[str] = []
         object_spans: dict[str, tuple[tuple[int, int], ...]] = {}
@@ -237,7 +253,7 @@ class SequenceTokenizer:
                 problems.append(f"{segment.name}: is cut off")
             inner = list(ids[begin + 1 : stop])
             if segment.kind == "scene":
-                parsed = self.scenes.detokenize(list(ids[begin : stop + 1]))
+                parsed = self.scenes.detokenize(list(ids[begin : stop + 1]), means[begin : stop + 1])
                 values[segment.name] = parsed.scene
                 object_spans[segment.name] = tuple((begin + a, begin + b) for a, b in parsed.spans)
                 object_numbers[segment.name] = parsed.numbers
@@ -255,7 +271,8 @@ class SequenceTokenizer:
 
     def _places(self, schema: Schema) -> dict[int, int]:
         image = 1  # [BEGIN] before it
-        scene = image + len(self._with_places([0] * self.codes_per_image)) + 2 + 1  # borders and [OUTPUT-START]
+        image_end = image + len(self._with_places([0] * self.codes_per_image)) + 1
+        scene = image_end + 1 + 1  # [OUTPUT-START] before it
         text = scene + self.scenes.longest
         program = text + _TEXT_ROOM
         rooms: dict[Kind, int] = {
@@ -267,6 +284,9 @@ class SequenceTokenizer:
         }
         return {
             **{self.borders[kind][0]: position for kind, position in rooms.items()},
+            # What is seen of a place stands where codes would have its marker.
+            **{place: image + 1 + k * (self.codes_per_place + 1) for k, place in enumerate(self.place_ids)},
+            self.borders["image"][1]: image_end,
             **self.scenes.places(scene + 1),
         }
 

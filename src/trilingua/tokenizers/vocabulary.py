@@ -36,7 +36,7 @@ class Span:
         """The first id after the span."""
         return self.start + self.size
 
-    def __contains__(self, token_id: int) -> bool:
+    def __contains__(self, token_id: int | float) -> bool:
         return self.start <= token_id < self.stop
 
     @property
@@ -125,8 +125,8 @@ class Vocabulary:
         """Return the id of the number nearest to `value`."""
         return self.span("numbers").start + self.numbers.bin(value)
 
-    def number_value(self, token_id: int) -> float | None:
-        """Return the number that an id stands for, or None if it is no number."""
+    def number_value(self, token_id: int | float) -> float | None:
+        """Return the number that an id, or a mean between two ids, stands for; None if it is no number."""
         span = self.span("numbers")
         return self.numbers.value(token_id - span.start) if token_id in span else None
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from trilingua.core.config import replace_dotted
 from trilingua.data.loaders import LoaderConfig, SequenceBuilder
 from trilingua.data.shards import SceneRecord, Shards
 from trilingua.inference.decode import DecodedSequence
@@ -56,7 +57,7 @@ class Knowing(Kyvo):
                 blanks = {name: (ids[0], ids[-1]) for name, ids in pieces.items() if self.errs(name, number)}
                 chosen = builder.build(TASKS[task], record, pieces | blanks, last_segment=options.get("last_segment"))
                 ids = list(chosen.predicted)
-            written.append(DecodedSequence(ids=ids, probabilities=[1.0] * len(ids), finished=True))
+            written.append(DecodedSequence(ids=ids, probabilities=[1.0] * len(ids), means=[*ids], finished=True))
         return written
 
     def _known(self, value: Any) -> tuple[SceneRecord, dict[str, Any]]:
@@ -163,11 +164,12 @@ def test_scenes_that_nobody_asks_about_or_edits_have_no_such_figures(
 def test_the_judged_decoder_stays_as_it_was_and_where_it_was(
     shards: Shards,
     tiny_tokenizers: Tokenizers,
-    decoder: Decoder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     read_codes: bool,
 ) -> None:
+    torch.manual_seed(0)
+    decoder = build_decoder(replace_dotted(kyvo_tiny(), {"loader.code_share": float(read_codes)}), tiny_tokenizers)
     made: list[Kyvo] = []
 
     class Remembered(Kyvo):

@@ -71,23 +71,32 @@ def test_scores_are_the_probabilities_of_the_objects_tokens(tiny_model, pictures
     assert [item.score for item in scene.objects] == pytest.approx(wanted)
 
 
-def test_pictures_may_be_read_as_vectors(tiny_model, tiny_run, pictures):
-    model = Kyvo.load(tiny_run, read_codes=False)
+def test_pictures_may_be_seen(tiny_model, tiny_run, seeing_run, pictures):
+    model = Kyvo.load(seeing_run)
     assert tiny_model.read_codes
+    assert not model.read_codes
     seen = model._see(pictures[:3])
     assert all(isinstance(item, SeenPicture) for item in seen)
-    # The codes' own vectors read like the codes, whatever codes are said to stand there.
-    rounded = [SeenPicture([0] * len(item.codes), model.images.codebook[item.codes]) for item in seen]
-    values, same = ([{"image": item} for item in items] for items in (seen, rounded))
-    by_codes = tiny_model.decode_task("recognition", values)
-    assert [item.ids for item in model.decode_task("recognition", same)] == [item.ids for item in by_codes]
-    for one, other in zip(model.decode_task("recognition", same), by_codes, strict=True):
-        assert one.probabilities == pytest.approx(other.probabilities, rel=1e-3)
-    together = model.decode_task("recognition", values)
-    assert [item.probabilities for item in together] != [item.probabilities for item in by_codes]
-    for item, value in zip(together, values, strict=True):
-        (alone,) = model.decode_task("recognition", [value])
+    # Whatever codes are said to stand there, what is seen counts.
+    same = [item._replace(codes=[0] * len(item.codes)) for item in seen]
+    other = [item._replace(vectors=item.vectors.flip(0)) for item in seen]
+    whole, equal, others = (
+        model.decode_task("recognition", [{"image": item} for item in items]) for items in (seen, same, other)
+    )
+    assert whole == equal
+    for one, two in zip(whole, others, strict=True):
+        assert one.probabilities != two.probabilities
+    for item, picture in zip(whole, seen, strict=True):
+        (alone,) = model.decode_task("recognition", [{"image": picture}])
         assert alone.ids == item.ids
+        assert alone.probabilities == pytest.approx(item.probabilities, rel=1e-3)
+    read = Kyvo.load(seeing_run, read_codes=True).decode_task("recognition", [{"image": item} for item in seen])
+    assert [item.probabilities for item in read] != [item.probabilities for item in whole]
+    with pytest.raises(ConfigError) as caught:
+        Kyvo.load(tiny_run, read_codes=False)
+    assert str(caught.value) == (
+        "read_codes: False; this model was trained on codes alone and cannot see; leave it out"
+    )
 
 
 def test_numbers_are_means_unless_the_likeliest_are_wanted(tiny_model, tiny_run, pictures):
@@ -98,6 +107,14 @@ def test_numbers_are_means_unless_the_likeliest_are_wanted(tiny_model, tiny_run,
     numbers = tiny_model.sequences.vocabulary.span("numbers")
     first = next(place for place, token in enumerate(means[0].ids) if token in numbers)
     assert means[0].ids[:first] == likeliest[0].ids[:first]
+    finer = tiny_model.recognize(pictures)
+    for scene, decoded in zip(finer, means, strict=True):
+        grid = tiny_model.sequences.parse(TASKS["recognition"], decoded.ids).values["scene"]
+        for item, rounded in zip(scene.objects, grid.objects, strict=True):
+            assert item.location == pytest.approx(rounded.location, abs=0.025 + 1e-6)
+    tenths = {x / 0.005 for scene in finer for item in scene.objects for x in item.location}
+    assert [round(tenth) for tenth in tenths] == pytest.approx(list(tenths), abs=1e-6)
+    assert len({round(tenth) % 10 for tenth in tenths}) > 2
 
 
 def test_samples_follow_their_seed(tiny_model, pictures, scenes):
@@ -120,9 +137,10 @@ def test_recognition_without_the_grammar(tiny_model, pictures):
     assert len(tiny_model.recognize(pictures, constrained=False)) == 3
 
 
-def test_without_the_grammar_ids_are_continued_as_any_engine_does_it(tiny_model, tiny_run, pictures):
+def test_without_the_grammar_ids_are_continued_as_any_engine_does_it(seeing_run, pictures):
     """Over all ids, greedily, from what `tokenize` returns, whatever the run reads."""
-    model = Kyvo.load(tiny_run, read_codes=False)
+    model = Kyvo.load(seeing_run)
+    assert not model.read_codes
     prompt = model.tokenize("recognition", image=pictures[0])
     values = [{"image": item} for item in model._see(pictures[:1])]
     (found,) = model.decode_task("recognition", values, constrained=False)
@@ -193,7 +211,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_prompts_are_ids_and_detokenize_reads_what_follows(tiny_model, pictures, scenes, task):
+def test_prompts_are_ids_and_detokenize_reads_what_follows(tiny_model, tiny_run, pictures, scenes, task):
     given = {"image": pictures[0], "scene": scenes[0], "instruction": INSTRUCTION, "question": QUESTION}
     values = {name: given[name] for name in VALUES[task]}
     prompt = tiny_model.tokenize(task, **values)
@@ -213,7 +231,10 @@ def test_prompts_are_ids_and_detokenize_reads_what_follows(tiny_model, pictures,
         else:
             assert again[segment.name] == result[segment.name]
     if task == "recognition":
-        assert without_scores(result["scene"]) == without_scores(tiny_model.recognize(pictures[0]))
+        likeliest = Kyvo.load(tiny_run, average_numbers=False)
+        (decoded,) = likeliest.decode_task(task, [{"image": picture}])
+        scene = likeliest.detokenize(task, decoded.ids)["scene"]
+        assert without_scores(scene) == without_scores(likeliest.recognize(pictures[0]))
 
 
 @pytest.mark.parametrize("task", TASKS)

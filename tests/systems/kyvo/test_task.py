@@ -1,12 +1,22 @@
 """The decoder's loss on packed rows against sequences read one by one, and what the probe is asked."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tests.oracles.packing import placed, separate_loss, unpacked
-from tests.oracles.probing import cells_of, guided_loss, objects_of, pointers_of, probe_loss, recognized_of
+from tests.oracles.probing import (
+    cells_of,
+    guided_loss,
+    objects_of,
+    pointers_of,
+    probe_loss,
+    recognized_of,
+    seen_cells_of,
+)
+from tests.oracles.seeing import what_is_seen
 
 from trilingua.core.config import replace_dotted
 from trilingua.core.errors import ConfigError
@@ -39,8 +49,11 @@ Drawn = tuple[KyvoBatch, list[TrainingSequence], list[SceneRecord]]
 
 
 @pytest.fixture
-def drawn(tiny_tokenizers: Tokenizers, tiny_shards: Path, monkeypatch: pytest.MonkeyPatch) -> Drawn:
-    """A batch, and the sequences and records that it was packed from."""
+def drawn(
+    tiny_tokenizers: Tokenizers, tiny_shards: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Drawn:
+    """A batch, and the sequences and records that it was packed from; of a share of codes, all unless said."""
+    loader = dataclasses.replace(CONFIG.loader, code_share=getattr(request, "param", 1.0))
     trees: list[list[TrainingSequence]] = []
     merge = loaders.merge
 
@@ -50,7 +63,7 @@ def drawn(tiny_tokenizers: Tokenizers, tiny_shards: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(loaders, "merge", remember)
     shards = Shards(tiny_shards, tiny_tokenizers.vocabulary)
-    stream = PackedStream(shards, SequenceBuilder(CONFIG.loader, tiny_tokenizers.sequences), seed=4)
+    stream = PackedStream(shards, SequenceBuilder(loader, tiny_tokenizers.sequences), seed=4)
     batch = next(stream)
     count = stream.state_dict()["next_scene"]
     assert 1 < count <= len(shards)
@@ -60,11 +73,16 @@ def drawn(tiny_tokenizers: Tokenizers, tiny_shards: Path, monkeypatch: pytest.Mo
     return batch, [sequence for sequence, _ in pairs], [record for _, record in pairs]
 
 
-@pytest.mark.parametrize(("sigma", "probe_weight"), [(1.0, 0.5), (0.0, 0.0), (2.5, 0.0)])
+@pytest.mark.parametrize(
+    ("drawn", "sigma", "probe_weight"),
+    [(1.0, 1.0, 0.5), (1.0, 0.0, 0.0), (1.0, 2.5, 0.0), (0.5, 1.0, 0.5)],
+    indirect=["drawn"],
+)
 def test_loss_and_gradients_equal_separate_sequences(
     drawn: Drawn, tiny_tokenizers: Tokenizers, sigma: float, probe_weight: float
 ) -> None:
     batch, sequences, records = drawn
+    code_share = 0.5 if len(batch.vectors) else 1.0
     weights = {
         "given": probe_weight,
         "drawn": probe_weight / 2,
@@ -74,6 +92,7 @@ def test_loss_and_gradients_equal_separate_sequences(
     config = replace_dotted(
         CONFIG,
         {
+            "loader.code_share": code_share,
             "number_sigma": sigma,
             "probe_weight": weights["given"],
             "drawn_probe_weight": weights["drawn"],
@@ -86,19 +105,25 @@ def test_loss_and_gradients_equal_separate_sequences(
     decoder, numbers = task.model.decoder, tiny_tokenizers.vocabulary.span("numbers")
     loss, metrics = task.loss(batch)
     places = tiny_tokenizers.sequences.places
-    expected = separate_loss(decoder, sequences, span=(numbers.start, numbers.stop), sigma=sigma, places=places)
-    torch.testing.assert_close(metrics["tokens"], expected.detach(), rtol=1e-5, atol=1e-5)
     rows = [unpacked(sequence)[0] for sequence in sequences]
+    seen = [what_is_seen(row, record, tiny_tokenizers.vocabulary) for row, record in zip(rows, records, strict=True)]
+    expected = separate_loss(
+        decoder, sequences, span=(numbers.start, numbers.stop), sigma=sigma, places=places, vectors=seen
+    )
+    torch.testing.assert_close(metrics["tokens"], expected.detach(), rtol=1e-5, atol=1e-5)
     states: dict[tuple[torch.nn.Module, int], torch.Tensor] = {}
     first, second = decoder.layers[0], decoder.layers[1].attention_norm
 
     def state(row: int, module: torch.nn.Module = first) -> torch.Tensor:
         if (module, row) not in states:
             handle = module.register_forward_hook(lambda *call: states.update({(module, row): call[2][0]}))
-            decoder(torch.tensor([rows[row]]), positions=torch.tensor([placed(rows[row], places)]))
+            positions = torch.tensor([placed(rows[row], places)])
+            decoder(torch.tensor([rows[row]]), positions=positions, vectors=seen[row])
             handle.remove()
         return states[module, row]
 
+    if code_share < 1:
+        weights["seen"] = probe_weight
     assert set(task.model.probes) == (set(weights) if probe_weight else set())
     if probe_weight:
         recognized = recognized_of(rows, records, tiny_tokenizers.vocabulary, tiny_tokenizers.sequences.scenes)
@@ -149,31 +174,22 @@ def test_loss_and_gradients_equal_separate_sequences(
         )
         torch.testing.assert_close(metrics[f"probe_{name}"], asked.detach(), rtol=1e-4, atol=1e-5)
         expected = expected + weights[name] * asked
+    if "seen" in task.model.probes:
+        shown = seen_cells_of(rows, records, tiny_tokenizers.vocabulary)
+        assert len(shown) == len(batch.seen.tokens) > 0
+        asked = probe_loss(
+            task.model.probes["seen"],
+            [state(row)[place] for row, place, *_ in shown],
+            [record.cell_classes[cell].tolist() for *_, record, cell in shown],
+            [record.cell_values[cell].tolist() for *_, record, cell in shown],
+        )
+        torch.testing.assert_close(metrics["probe_seen"], asked.detach(), rtol=1e-4, atol=1e-5)
+        expected = expected + probe_weight * asked
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
     names, parameters = zip(*task.modules().named_parameters(), strict=True)
     ours, slow = (torch.autograd.grad(value, parameters) for value in (loss, expected))
     for name, mine, peer in zip(names, ours, slow, strict=True):
         torch.testing.assert_close(mine, peer, rtol=2e-3, atol=2e-5, msg=lambda text, name=name: f"{name}: {text}")
-
-
-def test_vectors_are_read_in_place_of_codes(drawn: Drawn, tiny_tokenizers: Tokenizers) -> None:
-    batch, _, _ = drawn
-    task = make_task(tiny_tokenizers)
-    codebook = task.model.decoder.embedding.codebook
-    first = tiny_tokenizers.vocabulary.span("image").start
-    codes = batch.packed.ids.flatten()[batch.given.tokens] - first
-    assert not batch.by_vectors.any()
-    by_codes, _ = task.loss(batch)
-    some = torch.arange(len(codes)) % 2 == 0
-    # The codes' own vectors read the same, whatever ids stand there; other vectors do not.
-    hidden = batch.packed.ids.clone()
-    hidden.view(-1)[batch.given.tokens[some].flatten()] = first
-    same = batch._replace(by_vectors=some, vectors=codebook[codes], packed=batch.packed._replace(ids=hidden))
-    torch.testing.assert_close(task.loss(same)[0], by_codes, rtol=1e-5, atol=1e-5)
-    other, _ = task.loss(batch._replace(by_vectors=some))
-    assert (other - by_codes).abs() > 1e-4
-    gradient = torch.autograd.grad(other, task.model.decoder.embedding.projector)[0]
-    assert gradient.abs().max() > 0
 
 
 def test_counts_and_metrics_are_those_of_the_sequences(drawn: Drawn, tiny_tokenizers: Tokenizers) -> None:

@@ -23,7 +23,7 @@ from trilingua.data.clevr.instructions import generate_instructions
 from trilingua.data.clevr.questions import generate_questions
 from trilingua.data.pictures import PictureBatch
 from trilingua.metrics.calibration import ScoreMap
-from trilingua.models.decoder import Decoder
+from trilingua.models.decoder import Decoder, DecoderConfig
 from trilingua.models.llama_weights import load_llama
 from trilingua.models.smollm2 import smollm2_folder
 from trilingua.nn.lora import add_adapters, merge_adapters
@@ -113,15 +113,21 @@ def build_image_task(
     held_out: PictureBatch | None = None,
     on_start: Callable[[Path], None] | None = None,
 ) -> ImageTokenizerTask | EyeTask:
-    """Return what trains an image tokenizer, or its eye alone.
+    """Return what trains an image tokenizer, or its eye alone; its probes go on from those of the run to start from.
 
     Raises:
         ConfigError: the eye is to learn and there is none.
     """
     schema = schema_named(config.schema)
+    task: ImageTokenizerTask | EyeTask
     if config.learns == "eye":
-        return EyeTask(images, schema=schema, held_out=held_out, on_start=on_start)
-    return ImageTokenizerTask(images, config.losses, schema=schema, held_out=held_out, on_start=on_start)
+        task = EyeTask(images, schema=schema, held_out=held_out, on_start=on_start)
+    else:
+        task = ImageTokenizerTask(images, config.losses, schema=schema, held_out=held_out, on_start=on_start)
+    if config.start:
+        known = read_weights(existing_folder(config.start) / "model.safetensors")
+        _take_along(task.model, {name: value for name, value in known.items() if not name.startswith("tokenizer.")})
+    return task
 
 
 def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
@@ -135,7 +141,7 @@ def build_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
         decoder.init_from_text_embedding()
     else:
         decoder = _load_backbone(config, tokenizers)
-        wanted = with_spans(config.decoder, _span_sizes(tokenizers), tokenizers.images.config)
+        wanted = _sized(config.decoder, config, tokenizers)
         same = dataclasses.replace(
             decoder.config, embedding_std=wanted.embedding_std, max_positions=wanted.max_positions
         )
@@ -161,7 +167,7 @@ def _load_backbone(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
         )
     run = _run_before(config)
     if run is not None:
-        return _load_run(run, tokenizers)
+        return _load_run(run, config, tokenizers)
     sizes = _span_sizes(tokenizers)
     return load_llama(
         backbone_folder(config.backbone),
@@ -173,21 +179,21 @@ def _load_backbone(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
     )
 
 
-def _load_run(run: Path, tokenizers: Tokenizers) -> Decoder:
-    """Return a run's decoder, which may have been given pictures in another way than these tokenizers give them."""
+def _load_run(run: Path, config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
+    """Return a run's decoder, which may have been given pictures in another way than it will be."""
     own = load_tokenizers(run)
     tokenizers.vocabulary.require(own.vocabulary.digest, str(run))
     decoder = load_decoder(run, own)[1]
-    images = tokenizers.images.config
-    if own.images.config.seen_dim == images.seen_dim:
+    sizes = _sized(decoder.config, config, tokenizers)
+    if sizes == decoder.config:
         return decoder
-    other = Decoder(with_spans(decoder.config, _span_sizes(tokenizers), images))
+    other = Decoder(sizes)
     _take_along(other, decoder.state_dict())
     return other
 
 
 def sees_already(config: KyvoConfig) -> bool:
-    """Return whether the decoder starts from a run that reads what an eye sees."""
+    """Return whether the decoder starts from a run that has learned to see."""
     run = _run_before(config)
     return run is not None and bool(read_weights(run / "model.safetensors", prefix="decoder.embedding.seen_projector"))
 
@@ -264,13 +270,33 @@ def load_decoder(run: str | Path, tokenizers: Tokenizers, *, device: str = "cpu"
     return config, decoder.to(device).eval()
 
 
+def _sized(decoder: DecoderConfig, config: KyvoConfig, tokenizers: Tokenizers) -> DecoderConfig:
+    """Return a decoder's configuration with what the tokenizers say of it.
+
+    Raises:
+        ConfigError: pictures are to be seen, and have no markers of places.
+    """
+    images, sequences = tokenizers.images.config, tokenizers.sequences
+    if not config.loader.reads_codes and not sequences.place_ids:
+        raise ConfigError(
+            f"loader.code_share: {config.loader.code_share}; pictures are seen at markers of places, which these "
+            "tokenizers do not have; set it to 1, or train tokenizers with --codes-per-place 4"
+        )
+    return with_spans(
+        decoder,
+        _span_sizes(tokenizers),
+        code_dim=images.code_dim,
+        seen_dim=0 if config.loader.reads_codes else images.seen_dim,
+    )
+
+
 def _span_sizes(tokenizers: Tokenizers) -> dict[str, int]:
     return {span.name: span.size for span in tokenizers.vocabulary.spans}
 
 
 def empty_decoder(config: KyvoConfig, tokenizers: Tokenizers) -> Decoder:
     """Return a decoder as the recipe trains it, adapters included, whose weights are drawn and not yet read."""
-    decoder = Decoder(with_spans(config.decoder, _span_sizes(tokenizers), tokenizers.images.config))
+    decoder = Decoder(_sized(config.decoder, config, tokenizers))
     if config.recipe == "lora":
         _adapt(decoder, config)
     return decoder

@@ -287,13 +287,14 @@ def kyvo_paper() -> KyvoConfig:
     )
 
 
-def with_spans(decoder: DecoderConfig, spans: dict[str, int], images: ImageTokenizerConfig) -> DecoderConfig:
+def with_spans(decoder: DecoderConfig, spans: dict[str, int], *, code_dim: int, seen_dim: int) -> DecoderConfig:
     """Return the decoder's configuration with the counts of a vocabulary's spans, and the widths of its pictures.
 
     Args:
         decoder: sizes; its own counts are passed over.
         spans: number of ids of each span, by name.
-        images: of the image tokenizer.
+        code_dim: width of an image code's vector.
+        seen_dim: width of what is seen of a cell; 0 if pictures are not seen.
     """
     return dataclasses.replace(
         decoder,
@@ -301,6 +302,6 @@ def with_spans(decoder: DecoderConfig, spans: dict[str, int], images: ImageToken
         num_markers=spans["markers"],
         num_numbers=spans["numbers"],
         num_image_codes=spans["image"],
-        image_code_dim=images.code_dim,
-        seen_dim=images.seen_dim if images.eye_layers else 0,
+        image_code_dim=code_dim,
+        seen_dim=seen_dim,
     )

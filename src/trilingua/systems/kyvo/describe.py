@@ -68,7 +68,7 @@ def describe_run(run: Path) -> list[str]:
     return [
         *lines,
         _describe_decoder(model.decoder),
-        f"pictures    are read as {_what_is_read(model)}",
+        f"pictures    are {_how_pictures_are_given(model)}",
         f"speed       {seconds:.3f} s to recognize a blank picture, {batch:.3f} s each in a batch of 8",
         f"memory      {_megabytes(peak)} at most so far",
     ]
@@ -168,11 +168,13 @@ def _count_ids(sequences: SequenceTokenizer, segments: Sequence[Segment], *, bes
     return " + ".join((str(total), *texts))
 
 
-def _what_is_read(model: Kyvo) -> str:
+def _how_pictures_are_given(model: Kyvo) -> str:
     if model.read_codes:
-        return "codes"
+        return "read as codes"
     layers = model.images.config.eye_layers
-    return f"what an eye of {layers} layers sees" if layers else "the vectors that are rounded to codes"
+    if not layers:
+        return "seen: the vectors that are rounded to codes"
+    return f"seen: what an eye of {layers} layers makes of the cells that may show an object"
 
 
 def _describe_decoder(decoder: Decoder) -> str:

@@ -19,7 +19,7 @@ from trilingua.data.pictures import PictureBatch
 from trilingua.metrics.scene_match import THRESHOLDS
 from trilingua.nn.probes import DenseProbe
 from trilingua.scenes.schema import CLEVR, Schema
-from trilingua.systems.kyvo.picture_task import PictureTask
+from trilingua.systems.kyvo.picture_task import PictureTask, shown_loss
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.training.task import Metrics
 
@@ -48,7 +48,9 @@ class EyeTask(PictureTask):
         if images.eye is None:
             raise ConfigError("learns: 'eye', but images.eye_layers is 0; give it layers, 3 for example")
         images.requires_grad_(False)
-        images.eye.requires_grad_(True)
+        for part in (images.eye, images.eye_shows, images.eye_windows):
+            if part is not None:
+                part.requires_grad_(True)
         classes = num_cell_classes(schema)
         probe = DenseProbe(images.config.dim, classes, NUM_CELL_VALUES, num_frequencies=NUM_FREQUENCIES)
         self.model: _Trained = _Trained(images, probe)
@@ -60,7 +62,9 @@ class EyeTask(PictureTask):
 
     def loss(self, batch: PictureBatch) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the probe's loss and how well it reads."""
-        return self.model.eye_probe.loss(self.model(batch.images.float() / 255), batch.classes.long(), batch.values)
+        seen = self.model(batch.images.float() / 255)
+        loss, figures = self.model.eye_probe.loss(seen, batch.classes.long(), batch.values)
+        return loss + shown_loss(self.model.tokenizer, seen, batch.classes), figures
 
     @torch.no_grad()
     def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
@@ -106,8 +110,6 @@ class _Trained(nn.Module):
         return self
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch cell dim"]:
-        assert self.tokenizer.eye is not None, "the task has refused a tokenizer without an eye"
         with torch.no_grad():
             latents = self.tokenizer.encode(images)
-        features: Tensor = self.tokenizer.eye(latents)
-        return features
+        return self.tokenizer.look(images, latents)

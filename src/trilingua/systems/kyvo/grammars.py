@@ -113,33 +113,36 @@ def _program(sequences: SequenceTokenizer, *, answers: bool) -> Grammar:
         literal(*_text(sequences, FINDINGS_END)),
     )
 
-    def asking(*names: str) -> Grammar:
-        return sequence(findings, words(names))
+    def found(*values: object) -> Grammar:
+        return choice(*(literal(*_text(sequences, f" {value}")) for value in values))
 
-    relations = sequence(asking("unique"), words(["relate", *named("same_")]))
     # As many as CLEVR's questions have: each attribute is filtered once, and there are three hops. Without a bound a
     # model could go on for ever.
-    filters = repeat(words(named("filter_")), 0, 4)
-    steps = sequence(filters, repeat(sequence(relations, filters), 0, 3))
+    filtered = repeat(sequence(repeat(words(named("filter_")), 1, 4), findings), 0, 1)
+    related = sequence(words(["unique"]), words(["relate", *named("same_")]), findings, filtered)
+    steps = sequence(repeat(words(named("filter_")), 0, 4), findings, repeat(related, 0, 3))
     opening, later = (chain(_text(sequences, text)) for text in ("scene", " scene"))
 
     def any_set(first: Grammar) -> Grammar:
-        return choice(first, sequence(first, later, words(["union", "intersect"]), filters))
+        return choice(first, sequence(first, later, words(["union", "intersect"]), findings, filtered))
 
     if not answers:
-        return sequence(any_set(opening), findings, repeat(words(["unique"]), 0, 1))
-    compared = [
-        sequence(asking("unique"), words([query]), later, asking("unique"), words([query]),
-                 words([query.replace("query_", "equal_")]))
-        for query in named("query_")
-    ]  # fmt: skip
+        return sequence(any_set(opening), repeat(words(["unique"]), 0, 1))
+    count = sequence(words(["count"]), found(0, *numbers))
+    asked = {
+        f"query_{category.name}": sequence(
+            words(["unique"]), words([f"query_{category.name}"]), found(*category.values)
+        )
+        for category in sequences.scenes.schema.categories
+    }
+    compared = [sequence(ask, later, ask, words([query.replace("query_", "equal_")])) for query, ask in asked.items()]
     return sequence(
         any_set(opening),
         choice(
-            asking("count", "exist"),
-            sequence(asking("unique"), words(named("query_"))),
-            sequence(asking("count"), any_set(later), asking("count"),
-                     words(["equal_integer", "less_than", "greater_than"])),
+            count,
+            words(["exist"]),
+            *asked.values(),
+            sequence(count, any_set(later), count, words(["equal_integer", "less_than", "greater_than"])),
             *compared,
         ),
-    )  # fmt: skip
+    )

@@ -28,7 +28,7 @@ from trilingua.models.discriminator import PatchDiscriminator, adaptive_weight
 from trilingua.nn.probes import DenseProbe
 from trilingua.quantize.vq import code_usage
 from trilingua.scenes.schema import CLEVR, Schema
-from trilingua.systems.kyvo.picture_task import PictureTask
+from trilingua.systems.kyvo.picture_task import PictureTask, shown_loss
 from trilingua.tokenizers.images import ImageTokenizer, Reconstruction, pixels_to_image
 
 
@@ -231,5 +231,6 @@ class _Trained(nn.Module):
         if self.eye_probe is not None:
             assert made.seen is not None, "whoever has an eye sees"
             eye, read["eye"] = self.eye_probe.loss(made.seen, classes, values)
+            eye = eye + shown_loss(self.tokenizer, made.seen, classes)
         figures = {f"{at}_{name}": value for at, how in read.items() for name, value in how.items()}
         return latent, code, feature, eye, figures

@@ -13,7 +13,7 @@ from trilingua.models.decoder import Decoder
 from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.build import Tokenizers
 from trilingua.systems.kyvo.pipeline import Kyvo, SeenPicture
-from trilingua.tokenizers.sequences import TASKS
+from trilingua.tokenizers.sequences import TASKS, SeenCells
 
 _PICTURES = 8
 """How many scenes are drawn at an evaluation: drawing takes the longest."""
@@ -77,7 +77,9 @@ def _recognition(model: Kyvo, records: list[SceneRecord], truth: list[Scene]) ->
 
 
 def _seen(record: SceneRecord) -> SeenPicture:
-    return SeenPicture(record.image.tolist(), torch.from_numpy(record.vectors.astype(np.float32)))
+    return SeenPicture(
+        record.image.tolist(), SeenCells(record.shown), torch.from_numpy(record.vectors.astype(np.float32))
+    )
 
 
 def _text(model: Kyvo, segment: tuple[int, ...]) -> str:

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from torch import nn
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from trilingua.data.pictures import PictureBatch
-from trilingua.tokenizers.images import ImageTokenizerConfig
+from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig
 from trilingua.training.task import TrainTask
 
 
@@ -47,3 +49,18 @@ class PictureTask(TrainTask):
     def num_tokens(self, batch: PictureBatch) -> int:
         """Return the number of cells."""
         return len(batch.images) * self.config.tokens_per_image
+
+
+def shown_loss(
+    tokenizer: ImageTokenizer, seen: Float[Tensor, "batch cell dim"], classes: Int[Tensor, "batch cell category"]
+) -> Float[Tensor, ""]:
+    """Return how badly a tokenizer with an eye tells the cells that show an object; what it sees does not follow.
+
+    Args:
+        tokenizer: tells them.
+        seen: what its eye makes of pictures.
+        classes: as in `CellTargets`.
+    """
+    assert tokenizer.eye_shows is not None, "whoever has an eye tells what it shows"
+    told = tokenizer.eye_shows(seen.detach())[..., 0].float()
+    return F.binary_cross_entropy_with_logits(told, (classes[..., 0] == 1).float())

@@ -31,8 +31,8 @@ from trilingua.scenes.programs import ProgramResult, execute_program, find_asked
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_tokenizers
 from trilingua.systems.kyvo.grammars import task_grammar
-from trilingua.tokenizers.images import pixels_to_image
-from trilingua.tokenizers.sequences import TASKS, Parsed, Segment
+from trilingua.tokenizers.images import pixels_to_image, seen_cells
+from trilingua.tokenizers.sequences import TASKS, Parsed, SeenCells, Segment
 
 Picture = str | Path | Image.Image | np.ndarray
 """What counts as a picture: a path, a PIL image, or an array (height, width, 3)."""
@@ -71,8 +71,10 @@ class SeenPicture(NamedTuple):
 
     codes: list[int]
     """In raster order."""
-    vectors: Float[Tensor, "code seen_dim"]
-    """As in `SeenImages`."""
+    cells: SeenCells
+    """Those that may show an object."""
+    vectors: Float[Tensor, "shown seen_dim"]
+    """What is seen of these."""
 
 
 class Kyvo:
@@ -82,10 +84,10 @@ class Kyvo:
         tokenizers: of the run.
         decoder: of the run; it is arranged for decoding.
         device: where to compute.
-        read_codes: read given pictures as their codes, and not as the vectors that the image tokenizer sees. A
-            decoder that was trained on both sees better by vectors; an exported one knows codes alone.
-        average_numbers: write a number as the mean of the likely ones, and not as the likeliest, which greedy
-            decoding elsewhere takes.
+        read_codes: read given pictures as their codes instead of seeing them. A decoder that has learned both sees
+            better and faster; an exported one knows codes alone.
+        average_numbers: take the mean of the likely numbers, which may lie between two of the grid, and not the
+            likeliest, as greedy decoding elsewhere does.
         score_map: from the probability of an object's tokens to its score; None leaves it as it is.
     """
 
@@ -104,6 +106,8 @@ class Kyvo:
         self.images = tokenizers.images.to(device).eval()
         self.decoder = arrange_for_decoding(decoder.to(device))
         self.device = torch.device(device)
+        if not read_codes and not decoder.config.seen_dim:
+            raise ConfigError("read_codes: False; this model was trained on codes alone and cannot see; leave it out")
         self.read_codes = read_codes
         self.score_map = score_map or ScoreMap()
         span, step = tokenizers.vocabulary.span("numbers"), tokenizers.vocabulary.numbers.step
@@ -166,7 +170,7 @@ class Kyvo:
         values = [{"image": seen} for seen in self._see(pictures)]
         scenes = []
         for decoded in self.decode_task("recognition", values, constrained=constrained, sampling=sampling):
-            parsed = self.sequences.parse(TASKS["recognition"], decoded.ids)
+            parsed = self.sequences.parse(TASKS["recognition"], decoded.ids, decoded.means)
             scenes.append(self._scored(parsed, "scene", decoded))
         return scenes[0] if one else scenes
 
@@ -205,7 +209,7 @@ class Kyvo:
             {"image": image, "scene": scene, "instruction": text} for image, scene, text in _zip(seen, known, texts)
         ]
         decoded = self.decode_task("editing", values, sampling=sampling)
-        parsed = [self.sequences.parse(TASKS["editing"], item.ids) for item in decoded]
+        parsed = [self.sequences.parse(TASKS["editing"], item.ids, item.means) for item in decoded]
         painted = self.paint([item.values["edited_image"] for item in parsed])
         edited = [self._scored(item, "edited_scene", raw) for item, raw in zip(parsed, decoded, strict=True)]
         pairs = list(zip(painted, edited, strict=True))
@@ -289,7 +293,10 @@ class Kyvo:
         names = [str(picture) if isinstance(picture, str | Path) else id(picture) for picture in pictures]
         distinct = dict(zip(names, pictures, strict=True))
         seen = self.images.see_pictures(map(_read, distinct.values()))
-        by_name = dict(zip(distinct, map(SeenPicture, seen.codes.tolist(), seen.vectors), strict=True))
+        by_name = {
+            name: SeenPicture(codes, SeenCells(cells), vectors)
+            for name, codes, (cells, vectors) in zip(distinct, seen.codes.tolist(), seen_cells(seen), strict=True)
+        }
         return [by_name[name] for name in names]
 
     def paint(self, codes: Sequence[Sequence[int] | None]) -> list[Image.Image]:
@@ -323,11 +330,12 @@ class Kyvo:
             sampling: how ids are chosen.
         """
         grammar = self.grammar(task, last_segment=last_segment)
-        prompts = [self.sequences.prompt(_task(task), _as_ids(item)) for item in values]
+        sees = constrained and not self.read_codes
+        prompts = [self.sequences.prompt(_task(task), _as_written(item, sees=sees)) for item in values]
         vectors, ordered = None, self._ordered
         if not constrained:
             ordered = dataclasses.replace(ordered, window=0)
-        elif not self.read_codes:
+        if sees:
             vectors = [self._vectors(prompt, item.get("image")) for prompt, item in zip(prompts, values, strict=True)]
         limit = grammar.longest or _LONGEST_TEXT
         excess = max(map(len, prompts)) + limit - self.decoder.config.max_positions
@@ -351,11 +359,11 @@ class Kyvo:
         return decoded
 
     def _vectors(self, prompt: Sequence[int], picture: SeenPicture | None) -> PlacedVectors | None:
-        """Return the vectors of a prompt's picture, placed in the prompt."""
+        """Return what is seen of a prompt's picture, given to the markers of its cells."""
         if picture is None:
             return None
         start = prompt.index(self.sequences.borders["image"][0])
-        return PlacedVectors(torch.tensor(self.sequences.code_positions) + start, picture.vectors)
+        return PlacedVectors(torch.arange(len(picture.cells)) + start + 1, picture.vectors)
 
     def _scored(self, parsed: Parsed, name: str, decoded: DecodedSequence) -> Scene:
         """Return a parsed scene whose objects carry scores: the product of their tokens' probabilities, calibrated."""
@@ -371,7 +379,8 @@ class Kyvo:
         if scenes is None:
             looked_at = {id(image): image for image in seen}
             decoded = self.decode_task("recognition", [{"image": image} for image in looked_at.values()])
-            found = [self.sequences.parse(TASKS["recognition"], item.ids).values["scene"] for item in decoded]
+            read = [self.sequences.parse(TASKS["recognition"], item.ids, item.means) for item in decoded]
+            found = [parsed.values["scene"] for parsed in read]
             by_image = dict(zip(looked_at, found, strict=True))
             return [by_image[id(image)] for image in seen]
         if not one and not isinstance(scenes, list | tuple):
@@ -425,8 +434,12 @@ class Kyvo:
         return answers
 
 
-def _as_ids(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value.codes if isinstance(value, SeenPicture) else value for name, value in values.items()}
+def _as_written(values: Mapping[str, Any], *, sees: bool) -> dict[str, Any]:
+    """Return values as the sequence tokenizer writes them: a picture as its codes, or as what is seen."""
+    return {
+        name: (value.cells if sees else value.codes) if isinstance(value, SeenPicture) else value
+        for name, value in values.items()
+    }
 
 
 def _task(name: str) -> Any:

@@ -63,6 +63,7 @@ class KyvoTask(TrainTask):
         objects = num_object_classes(tokenizers.schema), NUM_OBJECT_VALUES
         probes = {
             "given": (config.probe_weight, cells),
+            "seen": (0.0 if config.loader.reads_codes else config.probe_weight, cells),
             "drawn": (config.drawn_probe_weight, cells),
             "objects": (config.object_probe_weight, objects),
             "recognized": (config.recognized_probe_weight, objects),
@@ -128,10 +129,9 @@ class KyvoTask(TrainTask):
         packed = batch.packed
         wanted = (packed.labels != IGNORED).flatten().nonzero()[:, 0]
         vectors = None
-        if batch.by_vectors.any():
-            vectors = PlacedVectors(
-                batch.given.tokens[batch.by_vectors].flatten(), batch.vectors[batch.by_vectors].flatten(0, 1)
-            )
+        if not self.config.loader.reads_codes:
+            # None of them, where no picture is seen: several processes wait for the gradients of what reads them.
+            vectors = PlacedVectors(batch.seen.tokens, batch.vectors)
         logits = self.model(packed.ids, positions=packed.positions, mask=mask, output_at=wanted, vectors=vectors)
         labels = packed.labels.flatten()[wanted]
         total, losses = token_loss(

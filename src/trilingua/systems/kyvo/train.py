@@ -131,22 +131,29 @@ def train_decoder(config: KyvoConfig, run: Path, *, resume: bool = False) -> Tra
     if config.held_out:
         judge = make_judge(tokenizers, shards, config.held_out, read_codes=config.loader.reads_codes)
     task = KyvoTask(config, tokenizers, decoder, judge=judge)
-    begin_probes(config, task.model.probes)
-    if decoder.embedding.seen_projector is not None:
-        learned = decoder.embedding.seen_projector.clone()
-        _align_seen(decoder, shards)
-        if sees_already(config) and not config.loader.reads_codes:
-            _put_back_if_better(task, learned, next(batch for batch in make_stream() if batch.by_vectors.any()))
+    if not resume:
+        begin_probes(config, task.model.probes)
+        _begin_to_see(task, shards, make_stream())
     return Trainer(task, make_stream(), config.trainer, run).fit(resume=resume)
+
+
+def _begin_to_see(task: KyvoTask, shards: Shards, stream: PackedStream) -> None:
+    """Let what is seen in pictures be read as well as is known before training; nothing to do if codes are read."""
+    decoder = task.model.decoder
+    if decoder.embedding.seen_projector is None:
+        return
+    learned = decoder.embedding.seen_projector.clone()
+    _align_seen(decoder, shards)
+    if sees_already(task.config):
+        _put_back_if_better(task, learned, next(batch for batch in stream if len(batch.vectors)))
 
 
 def _align_seen(decoder: Decoder, shards: Shards) -> None:
     """Let what is seen in some of the pictures be read as their codes are."""
     some = [shards[index] for index in range(0, len(shards), -(-len(shards) // _ALIGNED_ON))]
-    decoder.embedding.align_seen(
-        torch.from_numpy(np.concatenate([record.vectors for record in some]).astype(np.float32)),
-        torch.from_numpy(np.concatenate([record.image for record in some]).astype(np.int64)),
-    )
+    vectors = np.concatenate([record.vectors for record in some]).astype(np.float32)
+    codes = np.concatenate([record.image[list(record.shown)] for record in some]).astype(np.int64)
+    decoder.embedding.align_seen(torch.from_numpy(vectors), torch.from_numpy(codes))
 
 
 @torch.no_grad()
