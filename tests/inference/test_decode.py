@@ -1,6 +1,7 @@
 """Cached, batched, jumping decoding against a loop that re-reads everything for each id."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -130,6 +131,50 @@ def test_numbers_by_their_mean_equal_the_slow_loop(decoder: Decoder, grammar, or
         assert result.probabilities == pytest.approx(probabilities, rel=1e-3)
         assert matches(grammar, result.ids)
     assert (results == plain) == (ordered.window == ordered.tolerance == 0)
+
+
+@pytest.mark.parametrize("share_wrong", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("max_new_tokens", [None, 7])
+@pytest.mark.parametrize("grammar", [SCENE, ANSWERS])
+def test_drafts_change_nothing_but_the_number_of_runs(decoder, grammar, max_new_tokens, share_wrong, monkeypatch):  # type: ignore[no-untyped-def]
+    tables, batch, ordered = grammar.compile(30, stop_id=STOP), prompts(6), OrderedIds(start=8, stop=20, window=3)
+    arguments = {"places": {20: 40, 23: 60}, "ordered": ordered, "max_new_tokens": max_new_tokens}
+    plain = decode(decoder, batch, tables, **arguments)
+    generator = torch.Generator().manual_seed(3)
+
+    def draft(places: Sequence[tuple[int, int]], written: Sequence[Sequence[int]]) -> list[list[int]]:
+        assert len(places) == len(written)
+        drafts = []
+        for ids in written:
+            whole = next(result.ids for result in plain if result.ids[: len(ids)] == list(ids))
+            rest = whole[len(ids) : len(ids) + int(torch.randint(0, 9, (), generator=generator))]
+            wrong = torch.rand(len(rest), generator=generator) < share_wrong
+            drafts.append(
+                [int(29 * wrong[k] * torch.rand((), generator=generator)) or rest[k] for k in range(len(rest))]
+            )
+        return drafts
+
+    runs = []
+    hidden = decoder.hidden
+    monkeypatch.setattr(decoder, "hidden", lambda ids, **rest: (runs.append(ids.shape), hidden(ids, **rest))[1])
+    decode(decoder, batch, tables, **arguments)
+    without = len(runs)
+    drafted = decode(decoder, batch, tables, drafter=draft, **arguments)
+    assert [(result.ids, result.finished) for result in drafted] == [(result.ids, result.finished) for result in plain]
+    for one, other in zip(drafted, plain, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, rel=1e-3)
+        assert one.means == pytest.approx(other.means, abs=1e-3)
+    assert len(runs) - without <= without
+    if max_new_tokens is None and not share_wrong:
+        assert len(runs) - without < without
+
+
+def test_samples_and_free_text_are_not_drafted(decoder: Decoder) -> None:
+    def draft(places: Sequence[tuple[int, int]], written: Sequence[Sequence[int]]) -> list[list[int]]:
+        raise AssertionError("asked")
+
+    decode(decoder, prompts(2), SCENE.compile(30, stop_id=STOP), drafter=draft, sampling=Sampling(temperature=1.0))
+    decode(decoder, prompts(2), drafter=draft, max_new_tokens=4, stop_id=STOP)
 
 
 def test_samples_are_not_averaged(decoder: Decoder) -> None:

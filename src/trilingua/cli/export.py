@@ -60,12 +60,18 @@ def _export_shapes(source: Path, out: Path) -> None:
 def _export_kyvo(source: Path, out: Path, format: Format) -> None:
     from trilingua.cli.console import say
     from trilingua.models.llama_weights import export_llama
-    from trilingua.systems.kyvo.build import load_decoder, load_tokenizers, write_slim_run, write_tokenizer_files
+    from trilingua.systems.kyvo.build import (
+        load_decoder,
+        load_draft_head,
+        load_tokenizers,
+        write_slim_run,
+        write_tokenizer_files,
+    )
 
     tokenizers = load_tokenizers(source)
     config, decoder = load_decoder(source, tokenizers)
     if format == "run":
-        write_slim_run(out, tokenizers, config, decoder)
+        write_slim_run(out, tokenizers, config, decoder, load_draft_head(source, config, tokenizers))
         return
     vocabulary = tokenizers.vocabulary
     export_llama(

@@ -1,14 +1,19 @@
 """The decoding loop: prompts in, ids and their probabilities out, under a grammar or freely.
 
 Prompts are read once into a key-value cache, and what several of them begin with once for all. Ids that the
-grammar forces are never asked of the model: they ride along in the chunk of the id that was chosen before them.
+grammar forces are never asked of the model: they ride along in the chunk of the id that was chosen before them. So do
+ids that someone drafts, which the model then only checks: what is written is what it would have written without.
 Knows ids alone.
+
+Source: Leviathan et al. 2023 (drafted ids are checked in one step).
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -46,6 +51,11 @@ class DecodedSequence:
     """The stop id was written; False if `max_new_tokens` came first."""
 
 
+Drafter = Callable[[Sequence[tuple[int, int]], Sequence[Sequence[int]]], list[list[int]]]
+"""Guesses what follows. It is given, for some rows, the place of the state that chose the last id, as row and token of
+the decoder's last chunk, and all ids that were written; it returns for each the ids that may follow, or none."""
+
+
 @dataclass(kw_only=True)
 class _Row:
     """One prompt's state while it is being written."""
@@ -57,10 +67,22 @@ class _Row:
     means: list[int | float] = field(default_factory=list)
     pending: list[int] = field(default_factory=list)
     """Ids that are decided but not yet read by the model."""
+    draft: list[int] = field(default_factory=list)
+    """Ids behind these that are guessed."""
+    stops: list[tuple[int, int]] = field(default_factory=list)
+    """Where among pending and drafted ids one is chosen that follows, and the state of the grammar there."""
     position: int = -1
     """Position of the last id that the model has read."""
     finished: bool = False
     active: bool = True
+
+
+class _Choice(NamedTuple):
+    """An id that was chosen, as `DecodedSequence` has it."""
+
+    token: int
+    mean: int | float
+    probability: float
 
 
 @torch.inference_mode()
@@ -72,6 +94,7 @@ def decode(
     places: Mapping[int, int] = MappingProxyType({}),
     vectors: Sequence[PlacedVectors | None] | None = None,
     ordered: OrderedIds | None = None,
+    drafter: Drafter | None = None,
     max_new_tokens: int | None = None,
     stop_id: int | None = None,
     sampling: Sampling = GREEDY,
@@ -88,6 +111,7 @@ def decode(
         places: ids that have a position of their own, as `count_positions` takes them.
         vectors: for each prompt what is seen, given to ids at indices into it.
         ordered: ids that stand for numbers; at temperature 0 the mean within their window is written.
+        drafter: guesses ids ahead at temperature 0 under a grammar; wrong guesses cost time and change nothing.
         max_new_tokens: most ids a row may get, stop id included; None: the grammar's longest sentence.
         stop_id: ends a row; None: the grammar's.
         sampling: how an id is chosen.
@@ -115,35 +139,81 @@ def decode(
         cache, seen = _read_beginnings(decoder, beginnings, places, vectors, table, most), None
     else:
         cache, seen = decoder.make_cache(len(rows), most), _placed([row.pending for row in rows], rows, vectors, device)
+    if sampling.temperature > 0 and ordered is not None:
+        ordered = replace(ordered, window=0)
+    if sampling.temperature > 0 or grammar is None:
+        drafter = None
+    for row in rows:
+        _lay_out(row, grammar, [], 0)
     while True:
-        counts = [len(row.pending) for row in rows]
-        new = max(counts)
-        ids = torch.tensor([row.pending + [stop_id] * (new - len(row.pending)) for row in rows], device=device)
-        positions = torch.tensor([_read(row, places, new) for row in rows], device=device)
-        # A row that is done but still in the batch reads nothing; its last state is never used.
-        ends = torch.tensor([max(count, 1) - 1 for count in counts], device=device) if new > 1 else None
-        states = decoder.hidden(ids, positions=positions, cache=cache, table=table, vectors=seen, ends=ends)
-        last, seen = states[:, -1], None
-        cache.advance(counts)
-        logits, members = head(last, [row.state for row in rows])
-        chosen = sample_ids(logits, sampling, generator)
-        probabilities = logits.float().softmax(-1)
-        likelihoods = probabilities.gather(1, chosen[:, None])[:, 0]
-        means: dict[int, float] = {}
-        if ordered is not None:
-            averaged = ordered if sampling.temperature == 0 else replace(ordered, window=0)
-            means = _settle_numbers(chosen, likelihoods, probabilities, members, averaged)
-        written = chosen.tolist() if members is None else [members[choice] for choice in chosen.tolist()]
-        for place, (row, token, probability) in enumerate(zip(rows, written, likelihoods.tolist(), strict=True)):
-            row.pending = []
-            if row.active:
-                _write(row, token, means.get(place, token), probability, grammar, stop_id)
-                _follow(row, grammar, stop_id, max_new_tokens)
+        chunks = [row.pending + row.draft for row in rows]
+        placed = [count_positions(chunk, places, last=row.position) for row, chunk in zip(rows, chunks, strict=True)]
+        states = _read_chunks(decoder, rows, chunks, placed, cache, table, seen)
+        choices = iter(
+            _choose(head, states, [state for row in rows for _, state in row.stops], sampling, generator, ordered)
+        )
+        seen = None
+        read = [
+            _accept(row, chunk, list(islice(choices, len(row.stops))), grammar, stop_id, max_new_tokens)
+            for row, chunk in zip(rows, chunks, strict=True)
+        ]
+        cache.advance(read)
+        for row, line, count in zip(rows, placed, read, strict=True):
+            row.position = line[count - 1] if count else row.position
         active = [place for place, row in enumerate(rows) if row.active]
         if not active:
             return [_result(row) for row in results]
+        drafts: list[list[int]] = [[] for _ in active]
+        if drafter is not None:
+            drafts = drafter([(place, read[place] - 1) for place in active], [rows[place].ids for place in active])
+        for place, draft in zip(active, drafts, strict=True):
+            _lay_out(rows[place], grammar, draft, max_new_tokens)
         if len(active) <= _SHRINK_AT * len(rows):
             rows, cache = [rows[place] for place in active], cache.select(active)
+
+
+def _read_chunks(
+    decoder: Decoder,
+    rows: Sequence[_Row],
+    chunks: Sequence[Sequence[int]],
+    placed: Sequence[Sequence[int]],
+    cache: KVCache,
+    table: Float[Tensor, "vocab dim"],
+    vectors: PlacedVectors | None,
+) -> Float[Tensor, "stop dim"]:
+    """Read the chunk of each row, at its positions, and return the states at the rows' stops, row by row."""
+    new, device = max(map(len, chunks)), table.device
+    ids = torch.tensor([[*chunk, *[0] * (new - len(chunk))] for chunk in chunks], device=device)
+    positions = torch.tensor([[*line, *[0] * (new - len(line))] for line in placed], device=device)
+    # A row that is done but still in the batch reads nothing, and stops nowhere.
+    ends = None
+    if new > 1 and not any(row.draft for row in rows):
+        ends = torch.tensor([max(len(chunk), 1) - 1 for chunk in chunks], device=device)
+    states = decoder.hidden(ids, positions=positions, cache=cache, table=table, vectors=vectors, ends=ends)
+    stops = [(place, 0 if ends is not None else at) for place, row in enumerate(rows) for at, _ in row.stops]
+    which, where = zip(*stops, strict=True)
+    return states[list(which), list(where)]
+
+
+def _choose(
+    head: "_Head",
+    states: Float[Tensor, "stop dim"],
+    allowed_in: list[int],
+    sampling: Sampling,
+    generator: torch.Generator,
+    ordered: OrderedIds | None,
+) -> list[_Choice]:
+    """Return what is chosen at each stop, where the grammar is in the state `allowed_in`."""
+    logits, members = head(states, allowed_in)
+    chosen = sample_ids(logits, sampling, generator)
+    probabilities = logits.float().softmax(-1)
+    likelihoods = probabilities.gather(1, chosen[:, None])[:, 0]
+    means = {} if ordered is None else _settle_numbers(chosen, likelihoods, probabilities, members, ordered)
+    written = chosen.tolist() if members is None else [members[choice] for choice in chosen.tolist()]
+    return [
+        _Choice(token, means.get(number, token), probability)
+        for number, (token, probability) in enumerate(zip(written, likelihoods.tolist(), strict=True))
+    ]
 
 
 class _Head:
@@ -281,27 +351,66 @@ def _placed(
     )
 
 
-def _read(row: _Row, places: Mapping[int, int], length: int) -> list[int]:
-    """Return the positions of what the row is about to read, filled up to `length`."""
-    positions = count_positions(row.pending, places, last=row.position)
-    if positions:
-        row.position = positions[-1]
-    return positions + [0] * (length - len(positions))
+def _lay_out(row: _Row, grammar: GrammarTables | None, guess: Sequence[int], max_new_tokens: int) -> None:
+    """Say where the row's next ids are chosen: behind what is pending, and behind each guess as far as one may go."""
+    row.draft, row.stops = [], [(len(row.pending) - 1, row.state)]
+    state, room = row.state, max_new_tokens - len(row.ids)
+    place = 0
+    while grammar is not None and place < len(guess):
+        state = grammar.advance(state, guess[place])
+        if state < 0:
+            return
+        forced, state = grammar.forced[state]
+        ids = [guess[place], *forced]
+        said = list(guess[place : place + len(ids)])
+        if state == grammar.done or said != ids[: len(said)] or len(row.draft) + len(ids) >= room:
+            return
+        place += len(ids)
+        row.draft += ids
+        row.stops.append((len(row.pending) + len(row.draft) - 1, state))
 
 
-def _write(
-    row: _Row, token: int, mean: int | float, probability: float, grammar: GrammarTables | None, stop_id: int
-) -> None:
+def _accept(
+    row: _Row,
+    chunk: Sequence[int],
+    choices: Sequence[_Choice],
+    grammar: GrammarTables | None,
+    stop_id: int,
+    max_new_tokens: int,
+) -> int:
+    """Write what was chosen as far as the chunk's guesses are right, and return how many of its ids were read for good.
+
+    Args:
+        row: what is written to.
+        chunk: the pending and drafted ids that the model read.
+        choices: what was chosen at each of the row's stops.
+        grammar: as in `decode`.
+        stop_id: as in `decode`.
+        max_new_tokens: as in `decode`.
+    """
+    stops = row.stops
+    row.draft, row.stops = [], []
+    for (at, _), choice in zip(stops, choices, strict=True):
+        _write(row, choice, grammar, stop_id)
+        _follow(row, grammar, stop_id, max_new_tokens)
+        if not row.active:
+            row.pending = []
+        if not row.active or at + 1 == len(chunk) or chunk[at + 1] != choice.token:
+            return at + 1
+    return 0
+
+
+def _write(row: _Row, choice: _Choice, grammar: GrammarTables | None, stop_id: int) -> None:
     if grammar is not None:
-        row.state = grammar.advance(row.state, token)
+        row.state = grammar.advance(row.state, choice.token)
         assert row.state >= 0, "the mask allowed an id that the automaton does not"
         row.finished = row.state == grammar.done
     else:
-        row.finished = token == stop_id
-    row.ids.append(token)
-    row.means.append(mean)
-    row.probabilities.append(probability)
-    row.pending = [token]
+        row.finished = choice.token == stop_id
+    row.ids.append(choice.token)
+    row.means.append(choice.mean)
+    row.probabilities.append(choice.probability)
+    row.pending = [choice.token]
 
 
 def _follow(row: _Row, grammar: GrammarTables | None, stop_id: int, max_new_tokens: int) -> None:

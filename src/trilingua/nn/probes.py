@@ -1,7 +1,7 @@
 """A linear probe that reads facts about a scene from feature vectors, as an auxiliary training loss.
 
 The renderer knows for free what each cell of a picture shows. Asking features to tell it teaches them to
-see long before a loss over tokens does. A probe is used in training alone and never shipped.
+see long before a loss over tokens does. A probe is used in training; one of them drafts in decoding too.
 """
 
 from collections.abc import Sequence
@@ -34,6 +34,12 @@ class DenseProbe(nn.Module):
         # A probe that begins with opinions would first bend features that are good already to them.
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
+
+    def classes(self, features: Float[Tensor, "*cells dim"]) -> Int[Tensor, "*cells category"]:
+        """Return the likeliest class of each category."""
+        last = sum(self.num_classes)
+        logits = nn.functional.linear(features, self.output.weight[:last], self.output.bias[:last])
+        return torch.stack([category.argmax(-1) for category in logits.split(self.num_classes, -1)], -1)
 
     def values(self, features: Float[Tensor, "*cells dim"]) -> Float[Tensor, "*cells value"]:
         """Return the values that features tell."""

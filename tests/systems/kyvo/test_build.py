@@ -27,6 +27,7 @@ from trilingua.systems.kyvo.build import (
     build_image_task,
     build_sequences,
     load_decoder,
+    load_draft_head,
     load_tokenizers,
     schema_named,
     write_slim_run,
@@ -208,7 +209,16 @@ def test_a_run_that_reads_codes_is_given_an_eye(tiny_run, tiny_tokenizers_run, c
     torch.testing.assert_close(model._see([picture])[0].vectors, seen.vectors[0][seen.shown[0]])
     with pytest.raises(VocabularyError):
         train_decoder(replace_dotted(kyvo_tiny(), changes | {"tokenizers": str(tiny_tokenizers_run)}), tmp_path / "no")
-    write_slim_run(tmp_path / "slim", tokenizers, *load_decoder(tmp_path / "run", tokenizers))
+    config, decoder = load_decoder(tmp_path / "run", tokenizers)
+    head = load_draft_head(tmp_path / "run", config, tokenizers)
+    write_slim_run(tmp_path / "slim", tokenizers, config, decoder, head)
+    kept = load_draft_head(tmp_path / "slim", config, tokenizers)
+    assert head is not None
+    assert kept is not None
+    assert kept.layer == head.layer
+    assert torch.equal(kept.probe.output.weight, head.probe.output.weight.half().float())
+    write_slim_run(tmp_path / "without", tokenizers, config, decoder, None)
+    assert load_draft_head(tmp_path / "without", config, tokenizers) is None
     written = (tmp_path / "slim" / "config.json").read_text()
     assert not any(str(path) in written for path in (tiny_run, tmp_path, clevr_folder))
 

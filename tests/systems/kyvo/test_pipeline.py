@@ -117,6 +117,18 @@ def test_numbers_are_means_unless_the_likeliest_are_wanted(tiny_model, tiny_run,
     assert len({round(tenth) % 10 for tenth in tenths}) > 2
 
 
+def test_recognition_is_the_same_without_drafts(tiny_run, pictures):
+    model = Kyvo.load(tiny_run)
+    drafted = model.recognize(pictures)
+    assert model._drafter is not None
+    model._drafter = None
+    for found, plain in zip(drafted, model.recognize(pictures), strict=True):
+        assert [item.location for item in found.objects] == [item.location for item in plain.objects]
+        assert [item.color for item in found.objects] == [item.color for item in plain.objects]
+        scores = [item.score for item in plain.objects]
+        assert [item.score for item in found.objects] == pytest.approx(scores, rel=1e-3)
+
+
 def test_samples_follow_their_seed(tiny_model, pictures, scenes):
     for call in (
         lambda sampling: [item.objects for item in tiny_model.recognize(pictures, sampling=sampling)],

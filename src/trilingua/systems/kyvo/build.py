@@ -30,13 +30,15 @@ from trilingua.nn.lora import add_adapters, merge_adapters
 from trilingua.scenes.program_text import program_to_text
 from trilingua.scenes.schema import Schema
 from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, schema_named, with_spans
+from trilingua.systems.kyvo.drafts import DraftHead
 from trilingua.systems.kyvo.eye_task import EyeTask
 from trilingua.systems.kyvo.image_task import ImageTokenizerTask
+from trilingua.systems.kyvo.probes import object_probe
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.sequences import SequenceTokenizer, count_places
 from trilingua.tokenizers.text import TextTokenizer
 from trilingua.tokenizers.vocabulary import Vocabulary, structural_markers
-from trilingua.training.checkpoints import load_weights, read_weights, save_module
+from trilingua.training.checkpoints import copy_tensors, load_weights, module_tensors, read_weights, save_module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +272,25 @@ def load_decoder(run: str | Path, tokenizers: Tokenizers, *, device: str = "cpu"
     return config, decoder.to(device).eval()
 
 
+def load_draft_head(run: str | Path, config: KyvoConfig, tokenizers: Tokenizers) -> DraftHead | None:
+    """Read the probe that tells what object a state is about to write; None where it was not trained.
+
+    Raises:
+        CheckpointError: it has other sizes than the decoder.
+    """
+    path = existing_folder(run) / "model.safetensors"
+    weights = read_weights(path, prefix=f"probes.{_RECOGNIZED}.")
+    if not weights:
+        return None
+    probe = object_probe(config.decoder.dim, tokenizers.schema)
+    copy_tensors(module_tensors(probe), weights, str(path))
+    return DraftHead(layer=config.probe_layer, probe=probe)
+
+
+_RECOGNIZED = "recognized"
+"""What training calls the probe that decoding needs too."""
+
+
 def _sized(decoder: DecoderConfig, config: KyvoConfig, tokenizers: Tokenizers) -> DecoderConfig:
     """Return a decoder's configuration with what the tokenizers say of it.
 
@@ -324,23 +345,29 @@ def write_tokenizer_files(
     write_json(run / "config.json", value)
 
 
-def write_slim_run(run: Path, tokenizers: Tokenizers, config: KyvoConfig, decoder: Decoder) -> None:
+def write_slim_run(
+    run: Path, tokenizers: Tokenizers, config: KyvoConfig, decoder: Decoder, draft_head: DraftHead | None
+) -> None:
     """Write a run directory that holds what loading needs and no more, in half precision: the form to ship.
 
-    Paths of the training data and of what training began with are left out, the state of training and the probes too.
+    Paths of the training data and of what training began with are left out, the state of training and the probes of
+    training alone too.
 
     Args:
         run: the folder; it is made.
         tokenizers: of the run.
         config: of the run.
         decoder: of the run, adapters merged.
+        draft_head: of the run, as `load_draft_head` returns it.
     """
     recipe = "full" if config.recipe == "lora" else config.recipe
     config = dataclasses.replace(config, tokenizers="", data="", backbone="", recipe=recipe)
     first = dataclasses.replace(tokenizers.config, data="", start="", learns="all")
     tokenizers = dataclasses.replace(tokenizers, config=first)
     write_tokenizer_files(run, tokenizers, config, dtype=torch.float16)
-    save_module(decoder, run / "model.safetensors", dtype=torch.float16, prefix="decoder.")
+    probes = nn.ModuleDict({} if draft_head is None else {_RECOGNIZED: draft_head.probe})
+    parts = nn.ModuleDict({"decoder": decoder, "probes": probes})
+    save_module(parts, run / "model.safetensors", dtype=torch.float16)
 
 
 def write_score_map(run: str | Path, score_map: ScoreMap) -> None:

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from trilingua.core.config import to_json
 from trilingua.core.errors import ConfigError
-from trilingua.data.cells import NUM_CELL_VALUES, NUM_FREQUENCIES, num_cell_classes
 from trilingua.data.pictures import PictureBatch
 from trilingua.metrics.scene_match import THRESHOLDS
 from trilingua.nn.probes import DenseProbe
 from trilingua.scenes.schema import CLEVR, Schema
 from trilingua.systems.kyvo.picture_task import PictureTask, shown_loss
+from trilingua.systems.kyvo.probes import cell_probe
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.training.task import Metrics
 
@@ -51,9 +51,7 @@ class EyeTask(PictureTask):
         for part in (images.eye, images.eye_shows, images.eye_windows):
             if part is not None:
                 part.requires_grad_(True)
-        classes = num_cell_classes(schema)
-        probe = DenseProbe(images.config.dim, classes, NUM_CELL_VALUES, num_frequencies=NUM_FREQUENCIES)
-        self.model: _Trained = _Trained(images, probe)
+        self.model: _Trained = _Trained(images, cell_probe(images.config.dim, schema))
         super().__init__(images.config, held_out=held_out, on_start=on_start)
 
     def fingerprint(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int8
 from torch import Tensor, nn
 
 from trilingua.core.config import to_json
-from trilingua.data.cells import NUM_CELL_VALUES, NUM_FREQUENCIES, num_cell_classes
+from trilingua.data.cells import NUM_CELL_VALUES, num_cell_classes
 from trilingua.data.pictures import PictureBatch
 from trilingua.metrics.perceptual import FeatureDistance
 from trilingua.metrics.structural import compute_ssim
@@ -29,6 +29,7 @@ from trilingua.nn.probes import DenseProbe
 from trilingua.quantize.vq import code_usage
 from trilingua.scenes.schema import CLEVR, Schema
 from trilingua.systems.kyvo.picture_task import PictureTask, shown_loss
+from trilingua.systems.kyvo.probes import cell_probe
 from trilingua.tokenizers.images import ImageTokenizer, Reconstruction, pixels_to_image
 
 
@@ -93,9 +94,7 @@ class ImageTokenizerTask(PictureTask):
             DenseProbe(config.code_dim, classes, 2),
             DenseProbe(config.dim, classes, NUM_CELL_VALUES),
             PatchDiscriminator() if losses.adversarial else None,
-            DenseProbe(config.dim, classes, NUM_CELL_VALUES, num_frequencies=NUM_FREQUENCIES)
-            if config.eye_layers
-            else None,
+            cell_probe(config.dim, schema) if config.eye_layers else None,
         )
         super().__init__(config, held_out=held_out, on_start=on_start)
         self.losses = losses

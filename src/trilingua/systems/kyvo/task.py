@@ -14,25 +14,20 @@ from torch import Tensor, nn
 
 from trilingua.core.config import to_json
 from trilingua.core.errors import ConfigError
-from trilingua.data.cells import (
-    NUM_CELL_VALUES,
-    NUM_FREQUENCIES,
-    NUM_OBJECT_VALUES,
-    num_cell_classes,
-    num_object_classes,
-)
 from trilingua.data.facts import Facts
 from trilingua.data.loaders import KyvoBatch
 from trilingua.data.packing import IGNORED
 from trilingua.models.decoder import Decoder, DecoderLayer
 from trilingua.nn.embeddings import PlacedVectors
 from trilingua.nn.guidance import guidance_loss
+from trilingua.nn.hooks import LastOutput
 from trilingua.nn.losses import token_loss
 from trilingua.nn.masks import build_mask
 from trilingua.nn.probes import DenseProbe
 from trilingua.nn.rope import rotate
 from trilingua.systems.kyvo.build import Tokenizers, write_tokenizer_files
 from trilingua.systems.kyvo.config import LOSS_WEIGHTS, KyvoConfig
+from trilingua.systems.kyvo.probes import cell_probe, object_probe
 from trilingua.training.task import Metrics, TrainTask
 
 Evaluate = Callable[[Decoder, Path], dict[str, float]]
@@ -59,18 +54,16 @@ class KyvoTask(TrainTask):
         self.model = _Trained(decoder)
         numbers = tokenizers.vocabulary.span("numbers")
         self.ordered_span = (numbers.start, numbers.stop)
-        cells = num_cell_classes(tokenizers.schema), NUM_CELL_VALUES
-        objects = num_object_classes(tokenizers.schema), NUM_OBJECT_VALUES
         probes = {
-            "given": (config.probe_weight, cells),
-            "seen": (0.0 if config.loader.reads_codes else config.probe_weight, cells),
-            "drawn": (config.drawn_probe_weight, cells),
-            "objects": (config.object_probe_weight, objects),
-            "recognized": (config.recognized_probe_weight, objects),
+            "given": (config.probe_weight, cell_probe),
+            "seen": (0.0 if config.loader.reads_codes else config.probe_weight, cell_probe),
+            "drawn": (config.drawn_probe_weight, cell_probe),
+            "objects": (config.object_probe_weight, object_probe),
+            "recognized": (config.recognized_probe_weight, object_probe),
         }
         self._probe_weights = {name: weight for name, (weight, _) in probes.items() if weight}
         for name in self._probe_weights:
-            self.model.probes[name] = DenseProbe(decoder.config.dim, *probes[name][1], num_frequencies=NUM_FREQUENCIES)
+            self.model.probes[name] = probes[name][1](decoder.config.dim, tokenizers.schema)
         needs_next = bool(config.guidance_weight or config.recognized_probe_weight)
         last = len(decoder.layers) - needs_next
         if (self._probe_weights or needs_next) and not 1 <= config.probe_layer <= last:
@@ -79,7 +72,7 @@ class KyvoTask(TrainTask):
                 f"probe_layer: {config.probe_layer}; expected 1 to {last}: the decoder has {len(decoder.layers)} "
                 f"layers{following}"
             )
-        self._states, self._later_states, self._guided = _LastOutput(), _LastOutput(), _LastOutput()
+        self._states, self._later_states, self._guided = LastOutput(), LastOutput(), LastOutput()
         if self._probe_weights:
             decoder.layers[config.probe_layer - 1].register_forward_hook(self._states)
         if config.recognized_probe_weight:
@@ -148,9 +141,7 @@ class KyvoTask(TrainTask):
                 metrics[f"loss_{span.name}"] = losses.detach()[inside].mean()
         return total, metrics
 
-    def _ask(
-        self, probe: DenseProbe, facts: Facts, states: "_LastOutput"
-    ) -> tuple[Float[Tensor, ""], dict[str, float]]:
+    def _ask(self, probe: DenseProbe, facts: Facts, states: LastOutput) -> tuple[Float[Tensor, ""], dict[str, float]]:
         """Return the loss of a probe on the states of the tokens that facts are known of, and how well it reads."""
         assert states.output is not None, "the decoder has just run"
         asked = states.output.flatten(0, 1)[facts.tokens.flatten()]
@@ -201,16 +192,6 @@ class KyvoTask(TrainTask):
     def write_run_files(self, run_dir: Path) -> None:
         """Write configuration, vocabulary and tokenizers, so that the run is all that loading needs."""
         write_tokenizer_files(run_dir, self.tokenizers, self.config)
-
-
-class _LastOutput:
-    """A forward hook that keeps what a layer returned; knows nothing else, since copies of a layer copy its hooks."""
-
-    def __init__(self) -> None:
-        self.output: Tensor | None = None
-
-    def __call__(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
-        self.output = output
 
 
 class _Trained(nn.Module):

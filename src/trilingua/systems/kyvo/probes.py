@@ -1,0 +1,21 @@
+"""What the probes of Kyvo's models ask: what a cell of a picture shows, and what an object is and where."""
+
+from trilingua.data.cells import (
+    NUM_CELL_VALUES,
+    NUM_FREQUENCIES,
+    NUM_OBJECT_VALUES,
+    num_cell_classes,
+    num_object_classes,
+)
+from trilingua.nn.probes import DenseProbe
+from trilingua.scenes.schema import Schema
+
+
+def cell_probe(dim: int, schema: Schema) -> DenseProbe:
+    """Return a probe that asks features of `dim` channels for the `CellTargets` of a picture, with waves."""
+    return DenseProbe(dim, num_cell_classes(schema), NUM_CELL_VALUES, num_frequencies=NUM_FREQUENCIES)
+
+
+def object_probe(dim: int, schema: Schema) -> DenseProbe:
+    """Return a probe that asks features of `dim` channels for the `ObjectTargets` of an object, with waves."""
+    return DenseProbe(dim, num_object_classes(schema), NUM_OBJECT_VALUES, num_frequencies=NUM_FREQUENCIES)
