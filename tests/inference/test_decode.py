@@ -170,11 +170,21 @@ def test_drafts_change_nothing_but_the_number_of_runs(decoder, grammar, max_new_
 
 
 def test_samples_and_free_text_are_not_drafted(decoder: Decoder) -> None:
-    def draft(places: Sequence[tuple[int, int]], written: Sequence[Sequence[int]]) -> list[list[int]]:
-        raise AssertionError("asked")
+    asked = []
 
-    decode(decoder, prompts(2), SCENE.compile(30, stop_id=STOP), drafter=draft, sampling=Sampling(temperature=1.0))
-    decode(decoder, prompts(2), drafter=draft, max_new_tokens=4, stop_id=STOP)
+    def draft(places: Sequence[tuple[int, int]], written: Sequence[Sequence[int]]) -> list[list[int]]:
+        asked.append(written)
+        return [[] for _ in written]
+
+    tables = SCENE.compile(30, stop_id=STOP)
+    for sampling, grammar, is_asked in (
+        (Sampling(temperature=1.0), tables, False),
+        (Sampling(), None, False),
+        (Sampling(), tables, True),
+    ):
+        asked.clear()
+        decode(decoder, prompts(2), grammar, drafter=draft, sampling=sampling, max_new_tokens=9, stop_id=STOP)
+        assert bool(asked) == is_asked
 
 
 def test_samples_are_not_averaged(decoder: Decoder) -> None:

@@ -182,17 +182,21 @@ def _read_chunks(
     vectors: PlacedVectors | None,
 ) -> Float[Tensor, "stop dim"]:
     """Read the chunk of each row, at its positions, and return the states at the rows' stops, row by row."""
-    new, device = max(map(len, chunks)), table.device
-    ids = torch.tensor([[*chunk, *[0] * (new - len(chunk))] for chunk in chunks], device=device)
-    positions = torch.tensor([[*line, *[0] * (new - len(line))] for line in placed], device=device)
+    ids, positions = _pad(chunks, table.device), _pad(placed, table.device)
     # A row that is done but still in the batch reads nothing, and stops nowhere.
     ends = None
-    if new > 1 and not any(row.draft for row in rows):
-        ends = torch.tensor([max(len(chunk), 1) - 1 for chunk in chunks], device=device)
+    if ids.shape[1] > 1 and not any(row.draft for row in rows):
+        ends = torch.tensor([max(len(chunk), 1) - 1 for chunk in chunks], device=table.device)
     states = decoder.hidden(ids, positions=positions, cache=cache, table=table, vectors=vectors, ends=ends)
     stops = [(place, 0 if ends is not None else at) for place, row in enumerate(rows) for at, _ in row.stops]
     which, where = zip(*stops, strict=True)
     return states[list(which), list(where)]
+
+
+def _pad(lines: Sequence[Sequence[int]], device: torch.device) -> Int[Tensor, "line longest"]:
+    """Return lines of different lengths as rows, filled up with zeros."""
+    longest = max(map(len, lines))
+    return torch.tensor([[*line, *[0] * (longest - len(line))] for line in lines], device=device)
 
 
 def _choose(
@@ -231,8 +235,7 @@ class _Head:
         """Return logits, and which id each column stands for (None: column i is id i)."""
         if self.grammar is None or self.masks is None:
             return functional.linear(last, self.weight), None
-        # A finished row may stand in the last state, which allows nothing: any set does for it.
-        sets = [max(self.grammar.set_of_state[state], 0) for state in states]
+        sets = [self.grammar.set_of_state[state] for state in states]
         first = sets[0]
         if all(other == first for other in sets):
             members = self.grammar.members[first]
@@ -313,14 +316,11 @@ def _read_beginnings(
     """Read each beginning once and return a cache of all rows, which have the rest of their prompts pending."""
     heads = [group.rows[0] for group in beginnings]
     read = [group.rows[0].pending[: group.length] for group in beginnings]
-    new = max(map(len, read))
     positions = [count_positions(ids, places) for ids in read]
-    padded = torch.tensor([ids + [0] * (new - len(ids)) for ids in read], device=table.device)
-    standing = torch.tensor([line + [0] * (new - len(line)) for line in positions], device=table.device)
     cache = decoder.make_cache(len(beginnings), most)
     decoder.hidden(
-        padded,
-        positions=standing,
+        _pad(read, table.device),
+        positions=_pad(positions, table.device),
         cache=cache,
         table=table,
         vectors=_placed(read, heads, vectors, table.device),
@@ -388,13 +388,11 @@ def _accept(
         stop_id: as in `decode`.
         max_new_tokens: as in `decode`.
     """
-    stops = row.stops
-    row.draft, row.stops = [], []
-    for (at, _), choice in zip(stops, choices, strict=True):
+    for (at, _), choice in zip(row.stops, choices, strict=True):
         _write(row, choice, grammar, stop_id)
         _follow(row, grammar, stop_id, max_new_tokens)
         if not row.active:
-            row.pending = []
+            row.pending, row.draft, row.stops = [], [], []
         if not row.active or at + 1 == len(chunk) or chunk[at + 1] != choice.token:
             return at + 1
     return 0

@@ -11,11 +11,10 @@ Differs: editing predicts the edited scene before the edited picture (the paper'
 F), so that the picture is drawn from a decided scene; there the picture comes first. Answering predicts the
 question's program before the answer, and editing the program of the objects that the instruction names before the
 edited scene, both with what their steps give, so that what takes several steps is thought through step by step; there
-neither is. A marker stands before
-every few codes of a picture and says where they are: rotary positions tell how far two tokens are from each
-other, and leave a small causal model in the dark about which row and column a code belongs to. A given picture may
-be seen instead of read: it is written as the places of the cells that may show an object, each of which is given
-what is seen there, a quarter of the tokens or fewer. Segments of one kind share their positions
+neither is. A marker stands before every few codes of a picture and says where they are: rotary positions tell how far
+two tokens are from each other, and leave a small causal model in the dark about which row and column a code belongs
+to. A given picture may be seen instead of read: it is written as the places of the cells that may show an object, each
+of which is given what is seen there, a seventh of the tokens in CLEVR. Segments of one kind share their positions
 (`SequenceTokenizer.places`); there every token stands one after the last.
 """
 

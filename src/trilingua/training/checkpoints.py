@@ -222,10 +222,11 @@ def read_weights(path: Path, *, prefix: str = "") -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; this folder is no finished run")
     try:
-        tensors = load_file(path)
+        with safetensors.safe_open(path, framework="pt") as opened:
+            names = [name for name in opened.keys() if name.startswith(prefix)]  # noqa: SIM118
+            return {name.removeprefix(prefix): opened.get_tensor(name) for name in names}
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path}: is torn or no safetensors file ({error}); copy or save it again") from error
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def copy_tensors(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor], where: str) -> None:

@@ -33,7 +33,7 @@ from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, schema_n
 from trilingua.systems.kyvo.drafts import DraftHead
 from trilingua.systems.kyvo.eye_task import EyeTask
 from trilingua.systems.kyvo.image_task import ImageTokenizerTask
-from trilingua.systems.kyvo.probes import object_probe
+from trilingua.systems.kyvo.probes import RECOGNIZED, object_probe
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.sequences import SequenceTokenizer, count_places
 from trilingua.tokenizers.text import TextTokenizer
@@ -279,16 +279,12 @@ def load_draft_head(run: str | Path, config: KyvoConfig, tokenizers: Tokenizers)
         CheckpointError: it has other sizes than the decoder.
     """
     path = existing_folder(run) / "model.safetensors"
-    weights = read_weights(path, prefix=f"probes.{_RECOGNIZED}.")
+    weights = read_weights(path, prefix=f"probes.{RECOGNIZED}.")
     if not weights:
         return None
     probe = object_probe(config.decoder.dim, tokenizers.schema)
     copy_tensors(module_tensors(probe), weights, str(path))
     return DraftHead(layer=config.probe_layer, probe=probe)
-
-
-_RECOGNIZED = "recognized"
-"""What training calls the probe that decoding needs too."""
 
 
 def _sized(decoder: DecoderConfig, config: KyvoConfig, tokenizers: Tokenizers) -> DecoderConfig:
@@ -365,7 +361,7 @@ def write_slim_run(
     first = dataclasses.replace(tokenizers.config, data="", start="", learns="all")
     tokenizers = dataclasses.replace(tokenizers, config=first)
     write_tokenizer_files(run, tokenizers, config, dtype=torch.float16)
-    probes = nn.ModuleDict({} if draft_head is None else {_RECOGNIZED: draft_head.probe})
+    probes = nn.ModuleDict({} if draft_head is None else {RECOGNIZED: draft_head.probe})
     parts = nn.ModuleDict({"decoder": decoder, "probes": probes})
     save_module(parts, run / "model.safetensors", dtype=torch.float16)
 

@@ -175,7 +175,7 @@ class Kyvo:
         values = [{"image": seen} for seen in self._see(pictures)]
         scenes = []
         for decoded in self.decode_task("recognition", values, constrained=constrained, sampling=sampling):
-            parsed = self.sequences.parse(TASKS["recognition"], decoded.ids, decoded.means)
+            parsed = self._parse("recognition", decoded)
             scenes.append(self._scored(parsed, "scene", decoded))
         return scenes[0] if one else scenes
 
@@ -190,7 +190,7 @@ class Kyvo:
         for scene in wanted:
             self.check_scene(scene)
         decoded = self.decode_task("rendering", [{"scene": scene} for scene in wanted], sampling=sampling)
-        parsed = [self.sequences.parse(TASKS["rendering"], item.ids) for item in decoded]
+        parsed = [self._parse("rendering", item) for item in decoded]
         pictures = self.paint([item.values["image"] for item in parsed])
         return pictures[0] if one else pictures
 
@@ -214,7 +214,7 @@ class Kyvo:
             {"image": image, "scene": scene, "instruction": text} for image, scene, text in _zip(seen, known, texts)
         ]
         decoded = self.decode_task("editing", values, sampling=sampling)
-        parsed = [self.sequences.parse(TASKS["editing"], item.ids, item.means) for item in decoded]
+        parsed = [self._parse("editing", item) for item in decoded]
         painted = self.paint([item.values["edited_image"] for item in parsed])
         edited = [self._scored(item, "edited_scene", raw) for item, raw in zip(parsed, decoded, strict=True)]
         pairs = list(zip(painted, edited, strict=True))
@@ -373,6 +373,10 @@ class Kyvo:
         start = prompt.index(self.sequences.borders["image"][0])
         return PlacedVectors(torch.arange(len(picture.cells)) + start + 1, picture.vectors)
 
+    def _parse(self, task: str, decoded: DecodedSequence) -> Parsed:
+        """Read what was decoded, numbers as finely as they are known."""
+        return self.sequences.parse(TASKS[task], decoded.ids, decoded.means)
+
     def _scored(self, parsed: Parsed, name: str, decoded: DecodedSequence) -> Scene:
         """Return a parsed scene whose objects carry scores: the product of their tokens' probabilities, calibrated."""
         scene: Scene = parsed.values[name]
@@ -387,8 +391,7 @@ class Kyvo:
         if scenes is None:
             looked_at = {id(image): image for image in seen}
             decoded = self.decode_task("recognition", [{"image": image} for image in looked_at.values()])
-            read = [self.sequences.parse(TASKS["recognition"], item.ids, item.means) for item in decoded]
-            found = [parsed.values["scene"] for parsed in read]
+            found = [self._parse("recognition", item).values["scene"] for item in decoded]
             by_image = dict(zip(looked_at, found, strict=True))
             return [by_image[id(image)] for image in seen]
         if not one and not isinstance(scenes, list | tuple):
@@ -421,7 +424,7 @@ class Kyvo:
         """Write each question's program and answer, and run the program; the answer counts where that fails."""
         answers: list[Answer] = []
         for item, decoded in zip(values, self.decode_task("qa", values), strict=True):
-            written, scene = self.sequences.parse(TASKS["qa"], decoded.ids).values, item["scene"]
+            written, scene = self._parse("qa", decoded).values, item["scene"]
             text, _ = split_findings(written["program"])
             parsed = program_from_text(text)
             result = ProgramResult(problem=parsed.problem)

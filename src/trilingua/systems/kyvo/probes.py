@@ -10,6 +10,9 @@ from trilingua.data.cells import (
 from trilingua.nn.probes import DenseProbe
 from trilingua.scenes.schema import Schema
 
+RECOGNIZED = "recognized"
+"""What the probe on the states about to write an object is called among a decoder's: decoding needs it too."""
+
 
 def cell_probe(dim: int, schema: Schema) -> DenseProbe:
     """Return a probe that asks features of `dim` channels for the `CellTargets` of a picture, with waves."""

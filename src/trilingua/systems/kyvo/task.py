@@ -27,7 +27,7 @@ from trilingua.nn.probes import DenseProbe
 from trilingua.nn.rope import rotate
 from trilingua.systems.kyvo.build import Tokenizers, write_tokenizer_files
 from trilingua.systems.kyvo.config import LOSS_WEIGHTS, KyvoConfig
-from trilingua.systems.kyvo.probes import cell_probe, object_probe
+from trilingua.systems.kyvo.probes import RECOGNIZED, cell_probe, object_probe
 from trilingua.training.task import Metrics, TrainTask
 
 Evaluate = Callable[[Decoder, Path], dict[str, float]]
@@ -59,7 +59,7 @@ class KyvoTask(TrainTask):
             "seen": (0.0 if config.loader.reads_codes else config.probe_weight, cell_probe),
             "drawn": (config.drawn_probe_weight, cell_probe),
             "objects": (config.object_probe_weight, object_probe),
-            "recognized": (config.recognized_probe_weight, object_probe),
+            RECOGNIZED: (config.recognized_probe_weight, object_probe),
         }
         self._probe_weights = {name: weight for name, (weight, _) in probes.items() if weight}
         for name in self._probe_weights:
@@ -101,7 +101,7 @@ class KyvoTask(TrainTask):
         for name, probe in self.model.probes.items():
             assert isinstance(probe, DenseProbe)
             facts: Facts = getattr(batch, name)
-            asked, read = self._ask(probe, facts, self._later_states if name == "recognized" else self._states)
+            asked, read = self._ask(probe, facts, self._later_states if name == RECOGNIZED else self._states)
             # A probe that nothing asks counts 0 but takes part: several processes wait for each other's gradients.
             total = total + self._probe_weights[name] * asked
             if len(facts.tokens):
