@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from trilingua.nn.attention import plan_attention, ranged_attention
+from trilingua.nn.attention import chunked_attention, plan_attention
 from trilingua.nn.masks import build_mask
 
 
@@ -27,10 +27,7 @@ def test_equals_dense_attention(seq: int) -> None:
     mask = packed_mask(3, seq, generator)
     inputs = [torch.randn(3, seq, 2, 16, generator=generator).transpose(1, 2).requires_grad_() for _ in range(3)]
     grad = torch.randn(3, 2, seq, 16, generator=generator)
-    plan = plan_attention(mask, torch.float32)
-    assert plan.ranges is not None
-    assert plan.mask is not None
-    out = ranged_attention(*inputs, plan.mask, plan.ranges)
+    out = chunked_attention(*inputs, plan_attention(mask, torch.float32).chunks)
     expected = functional.scaled_dot_product_attention(*inputs, attn_mask=mask)
     torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
     for ours, peer in zip(
@@ -39,13 +36,29 @@ def test_equals_dense_attention(seq: int) -> None:
         torch.testing.assert_close(ours, peer, rtol=1e-4, atol=1e-5)
 
 
-def test_ranges_hold_every_allowed_pair_and_skip_the_rest() -> None:
-    # Two documents of 200 tokens: the last chunks of 128 queries each start at their own document.
-    node = torch.arange(400).div(200, rounding_mode="floor")[None]
-    mask = build_mask(node, torch.eye(2).bool()[None], torch.arange(400)[None])
-    ranges = plan_attention(mask, torch.float32).ranges
-    assert ranges is not None
-    assert ranges.tolist() == [[[0, 128], [0, 256], [200, 384], [200, 400]]]
+def test_a_chunk_holds_the_keys_that_it_sees_and_no_others() -> None:
+    # A beginning of 100 tokens with two branches of 100 each, then another document of 100.
+    node = torch.arange(400).div(100, rounding_mode="floor")[None]
+    ancestors = torch.eye(4).bool()
+    ancestors[1:3, 0] = True
+    mask = build_mask(node, ancestors[None], torch.arange(400)[None])
+    chunks = plan_attention(mask, torch.float32).chunks
+    assert [(chunk.queries.start, chunk.queries.stop) for chunk in chunks] == [
+        (0, 128),
+        (128, 256),
+        (256, 384),
+        (384, 400),
+    ]
+    assert [[(run.start, run.stop) for run in chunk.keys] for chunk in chunks] == [
+        [(0, 128)],
+        [(0, 256)],
+        [(0, 100), (200, 384)],
+        [(300, 400)],
+    ]
+    for chunk in chunks:
+        seen = torch.cat([torch.arange(run.start, run.stop) for run in chunk.keys])
+        assert torch.equal(chunk.hidden == 0, mask[0, 0, chunk.queries][:, seen])
+        assert mask[0, 0, chunk.queries].sum() == (chunk.hidden == 0).sum()
 
 
 def test_bfloat16_stays_near_float32() -> None:
@@ -53,10 +66,7 @@ def test_bfloat16_stays_near_float32() -> None:
     mask = packed_mask(2, 150, generator)
     exact = [torch.randn(2, 150, 2, 16, generator=generator).transpose(1, 2) for _ in range(3)]
     inputs = [tensor.bfloat16().requires_grad_() for tensor in exact]
-    plan = plan_attention(mask, torch.bfloat16)
-    assert plan.ranges is not None
-    assert plan.mask is not None
-    out = ranged_attention(*inputs, plan.mask, plan.ranges)
+    out = chunked_attention(*inputs, plan_attention(mask, torch.bfloat16).chunks)
     reference = [tensor.detach().float().requires_grad_() for tensor in inputs]
     expected = functional.scaled_dot_product_attention(*reference, attn_mask=mask)
     assert out.dtype == torch.bfloat16

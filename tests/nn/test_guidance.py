@@ -31,10 +31,10 @@ def test_equals_a_sum_over_keys() -> None:
     wanted = torch.rand(5, 7) < 0.4
     wanted[:, 0] |= ~wanted.any(1)
     allowed = wanted | (torch.rand(5, 7) < 0.5)
-    loss, share = guidance_loss(queries, keys, allowed, wanted)
+    loss, share = guidance_loss(queries, keys, allowed, *wanted.nonzero().T)
     assert [loss.item(), share.item()] == pytest.approx(slow_loss(queries, keys, allowed, wanted), rel=1e-5)
     assert loss > 0
-    even, whole = guidance_loss(torch.zeros(5, 4), keys, wanted, wanted)
+    even, whole = guidance_loss(torch.zeros(5, 4), keys, wanted, *wanted.nonzero().T)
     assert [even.item(), whole.item()] == pytest.approx([0, 1], abs=1e-6)
 
 
@@ -44,19 +44,19 @@ def test_following_the_loss_moves_attention_there() -> None:
     allowed = torch.ones(6, 9, dtype=torch.bool)
     wanted = torch.zeros_like(allowed)
     wanted[torch.arange(6), torch.arange(6)] = wanted[:3, 8] = True
-    before = guidance_loss(queries, keys, allowed, wanted)[1]
+    before = guidance_loss(queries, keys, allowed, *wanted.nonzero().T)[1]
     optimizer = torch.optim.Adam([queries], lr=0.3)
     for _ in range(100):
         optimizer.zero_grad()
-        guidance_loss(queries, keys, allowed, wanted)[0].backward()
+        guidance_loss(queries, keys, allowed, *wanted.nonzero().T)[0].backward()
         optimizer.step()
-    assert before < 0.5 < 0.95 < guidance_loss(queries, keys, allowed, wanted)[1]
+    assert before < 0.5 < 0.95 < guidance_loss(queries, keys, allowed, *wanted.nonzero().T)[1]
 
 
 def test_without_queries_it_counts_nothing_and_takes_part() -> None:
     queries = torch.zeros(0, 4, requires_grad=True)
     nothing = torch.zeros(0, 3, dtype=torch.bool)
-    loss, share = guidance_loss(queries, torch.randn(3, 4), nothing, nothing)
+    loss, share = guidance_loss(queries, torch.randn(3, 4), nothing, *nothing.nonzero().T)
     assert (loss.item(), share.item()) == (0, 0)
     loss.backward()
     assert queries.grad is not None

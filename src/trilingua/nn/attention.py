@@ -5,7 +5,7 @@ Knows masks as given; who may see whom is decided in `masks.py`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,7 +17,18 @@ from trilingua.nn.masks import additive_mask
 from trilingua.nn.rope import rotate
 
 _CHUNK = 128
-"""Queries that share one key range on the CPU path."""
+"""Queries that share their keys on the CPU path."""
+
+
+class Chunk(NamedTuple):
+    """Queries of one row and the keys that any of them sees."""
+
+    row: int
+    queries: slice
+    keys: tuple[slice, ...]
+    """The `seen` keys, run by run."""
+    hidden: Float[Tensor, "query seen"]
+    """What is added to the scores: nothing, or minus infinity where the query does not see the key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +39,8 @@ class AttentionPlan:
     """`[batch 1 query key]`, boolean or additive; None if nothing is hidden or if plain causal."""
     is_causal: bool
     """Plain causal attention, without a mask."""
-    ranges: Int[Tensor, "batch chunk 2"] | None
-    """For each chunk of queries the first key that any of them sees, and the end; None: attend densely."""
+    chunks: tuple[Chunk, ...]
+    """All queries, row by row; none: attend densely."""
 
 
 def plan_attention(
@@ -37,11 +48,12 @@ def plan_attention(
 ) -> AttentionPlan:
     """Return the plan of `mask`; on CPU, long rows are attended chunk by chunk over the keys that each can see."""
     if mask is None:
-        return AttentionPlan(mask=None, is_causal=is_causal, ranges=None)
+        return AttentionPlan(mask=None, is_causal=is_causal, chunks=())
     if mask.device.type != "cpu":
-        return AttentionPlan(mask=mask, is_causal=False, ranges=None)
-    ranges = _key_ranges(mask) if mask.shape[2] > _CHUNK else None
-    return AttentionPlan(mask=additive_mask(mask, dtype), is_causal=False, ranges=ranges)
+        return AttentionPlan(mask=mask, is_causal=False, chunks=())
+    if mask.shape[2] <= _CHUNK:
+        return AttentionPlan(mask=additive_mask(mask, dtype), is_causal=False, chunks=())
+    return AttentionPlan(mask=mask, is_causal=False, chunks=tuple(_chunks(mask, dtype)))
 
 
 def plan_ends(plan: AttentionPlan, ends: Int[Tensor, " batch"], keys: int) -> AttentionPlan:
@@ -51,79 +63,86 @@ def plan_ends(plan: AttentionPlan, ends: Int[Tensor, " batch"], keys: int) -> At
         mask = mask.expand(len(ends), -1, -1, -1)[torch.arange(len(ends), device=ends.device), :, ends][:, :, None]
     elif plan.is_causal:
         mask = (torch.arange(keys, device=ends.device) <= ends[:, None])[:, None, None]
-    return AttentionPlan(mask=mask, is_causal=False, ranges=None)
+    return AttentionPlan(mask=mask, is_causal=False, chunks=())
 
 
-def _key_ranges(mask: Bool[Tensor, "batch 1 seq key"]) -> Int[Tensor, "batch chunk 2"]:
-    keys = mask.shape[3]
-    seen = torch.stack([chunk.any(1) for chunk in mask[:, 0].split(_CHUNK, 1)], 1).to(torch.int8)
-    first = seen.argmax(-1)
-    end = keys - seen.flip(-1).argmax(-1)
-    return torch.stack((first, end), -1)
+def _chunks(mask: Bool[Tensor, "batch 1 seq key"], dtype: torch.dtype) -> Iterator[Chunk]:
+    for row, allowed in enumerate(mask[:, 0]):
+        for start in range(0, len(allowed), _CHUNK):
+            queries = slice(start, min(start + _CHUNK, len(allowed)))
+            seen = allowed[queries].any(0)
+            edges = torch.diff(functional.pad(seen.to(torch.int8), (1, 1))).nonzero()[:, 0].tolist()
+            keys = tuple(map(slice, edges[::2], edges[1::2]))
+            yield Chunk(row, queries, keys, additive_mask(allowed[queries][:, seen], dtype))
 
 
-def ranged_attention(
+def chunked_attention(
     query: Float[Tensor, "batch head seq dim"],
     key: Float[Tensor, "batch head key dim"],
     value: Float[Tensor, "batch head key dim"],
-    mask: Float[Tensor, "batch 1 seq key"],
-    ranges: Int[Tensor, "batch chunk 2"],
+    chunks: tuple[Chunk, ...],
 ) -> Float[Tensor, "batch head seq dim"]:
-    """Return masked attention, computed for each chunk of queries over its own key range alone.
+    """Return masked attention, computed for each chunk of queries over the keys that it sees alone.
 
-    Written out as matrix products in the inputs' type: in bfloat16 these are twice as fast as the CPU's fused
-    kernel, which computes in float32.
+    In a packed tree these are the beginning and a branch or two, side by side nowhere else. Written out as matrix
+    products in the inputs' type: in bfloat16 these are twice as fast as the CPU's fused kernel, which computes in
+    float32.
 
     Args:
         query: queries.
         key: one for each query head.
         value: as `key`.
-        mask: what is added to the scores; of the inputs' type.
-        ranges: as `AttentionPlan.ranges`; every allowed pair must lie inside.
+        chunks: hold every query once, and what is hidden in the inputs' type.
     """
-    out: Tensor = _RangedAttention.apply(query, key, value, mask, ranges)
+    out: Tensor = _ChunkedAttention.apply(query, key, value, chunks)
     return out
 
 
-class _RangedAttention(torch.autograd.Function):
+class _ChunkedAttention(torch.autograd.Function):
     """Keeps each chunk's probabilities for the backward pass, and adds up gradients of keys in place."""
 
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, ranges: Tensor
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, chunks: tuple[Chunk, ...]
     ) -> Tensor:
         query, key, value = query * query.shape[-1] ** -0.5, key.contiguous(), value.contiguous()
         # Laid out token by token, so that joining the heads behind it is no copy.
         out = torch.empty_like(query.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
         probabilities = []
-        for row, q, k in _chunks(ranges, query.shape[2]):
-            hidden = mask[row, :, q, k].expand(query.shape[1], -1, -1)
-            scores = torch.baddbmm(hidden, query[row, :, q], key[row, :, k].transpose(1, 2))
-            probabilities.append(torch.softmax(scores, -1))
-            out[row, :, q] = probabilities[-1] @ value[row, :, k]
-        ctx.save_for_backward(query, key, value, ranges, *probabilities)
+        for row, queries, keys, hidden in chunks:
+            scores = torch.baddbmm(hidden[None], query[row, :, queries], _pick(key[row], keys).transpose(1, 2))
+            probabilities.append(scores.softmax(-1))
+            out[row, :, queries] = probabilities[-1] @ _pick(value[row], keys)
+        ctx.save_for_backward(query, key, value, *probabilities)
+        ctx.chunks = chunks
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        query, key, value, ranges, *probabilities = ctx.saved_tensors
+        query, key, value, *probabilities = ctx.saved_tensors
         grad = grad.contiguous()
         grad_query, grad_key, grad_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
-        for (row, q, k), seen in zip(_chunks(ranges, query.shape[2]), probabilities, strict=True):
-            grad_value[row, :, k] += seen.transpose(1, 2) @ grad[row, :, q]
-            by_score = torch._softmax_backward_data(
-                grad[row, :, q] @ value[row, :, k].transpose(1, 2), seen, -1, seen.dtype
-            )
-            grad_query[row, :, q] = by_score @ key[row, :, k]
-            grad_key[row, :, k] += by_score.transpose(1, 2) @ query[row, :, q]
-        return grad_query * query.shape[-1] ** -0.5, grad_key, grad_value, None, None
+        for (row, queries, keys, _), seen in zip(ctx.chunks, probabilities, strict=True):
+            wanted = grad[row, :, queries]
+            _add(grad_value[row], keys, seen.transpose(1, 2) @ wanted)
+            by_seen = wanted @ _pick(value[row], keys).transpose(1, 2)
+            by_score = torch._softmax_backward_data(by_seen, seen, -1, seen.dtype)
+            grad_query[row, :, queries] = by_score @ _pick(key[row], keys)
+            _add(grad_key[row], keys, by_score.transpose(1, 2) @ query[row, :, queries])
+        return grad_query * query.shape[-1] ** -0.5, grad_key, grad_value, None
 
 
-def _chunks(ranges: Tensor, seq: int) -> Iterator[tuple[int, slice, slice]]:
-    """Yield the row, queries and keys of each chunk."""
-    for row, row_ranges in enumerate(ranges.tolist()):
-        for chunk, (low, high) in enumerate(row_ranges):
-            yield row, slice(chunk * _CHUNK, min((chunk + 1) * _CHUNK, seq)), slice(low, high)
+def _pick(tokens: Float[Tensor, "head key dim"], runs: tuple[slice, ...]) -> Float[Tensor, "head seen dim"]:
+    return tokens[:, runs[0]] if len(runs) == 1 else torch.cat([tokens[:, run] for run in runs], 1)
+
+
+def _add(sums: Float[Tensor, "head key dim"], runs: tuple[slice, ...], terms: Float[Tensor, "head seen dim"]) -> None:
+    """Add terms where `_pick` has taken them from."""
+    first = 0
+    for run in runs:
+        last = first + run.stop - run.start
+        sums[:, run] += terms[:, first:last]
+        first = last
 
 
 class Attention(nn.Module):
@@ -167,12 +186,11 @@ class Attention(nn.Module):
         if ends is not None:
             queries = queries[torch.arange(batch, device=ends.device), :, ends][:, :, None]
             plan = plan_ends(plan, ends, keys.shape[2])
-        if plan.ranges is not None:
-            assert plan.mask is not None
+        if plan.chunks:
             groups = self.num_heads // self.num_kv_heads
             if groups > 1:
                 keys, values = keys.repeat_interleave(groups, 1), values.repeat_interleave(groups, 1)
-            out = ranged_attention(queries, keys, values, plan.mask, plan.ranges)
+            out = chunked_attention(queries, keys, values, plan.chunks)
         else:
             out = functional.scaled_dot_product_attention(
                 queries,

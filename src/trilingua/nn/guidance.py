@@ -8,7 +8,8 @@ Source: Strubell et al. 2018 (LISA), section 3.2, where a head attends to a word
 Differs: a token may have several targets, or none and then looks at itself.
 """
 
-from jaxtyping import Bool, Float
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -16,7 +17,8 @@ def guidance_loss(
     queries: Float[Tensor, "query dim"],
     keys: Float[Tensor, "key dim"],
     allowed: Bool[Tensor, "query key"],
-    wanted: Bool[Tensor, "query key"],
+    owners: Int[Tensor, " target"],
+    targets: Int[Tensor, " target"],
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Return how far a head's attention is from what is wanted, and how much of it is there.
 
@@ -24,17 +26,18 @@ def guidance_loss(
         queries: of the tokens that are told where to look, as they enter the head's products.
         keys: as `queries`, of all that they might look at.
         allowed: which keys each query sees.
-        wanted: which of these it should look at, in equal parts; at least one each.
+        owners: index of the query that each target belongs to; every query has one at least.
+        targets: index of a key that its owner sees and should look at, each no more than once, in equal parts.
 
     Returns:
         The Kullback-Leibler divergence of the attention from equal parts, in nats, and the share of the attention
-        that is on wanted keys; both are means over queries, 0 where there are none.
+        that is on targets; both are means over queries, 0 where there are none.
     """
     if not len(queries):
         return (zero := queries.sum() * 0.0), zero.detach()
     scores = (queries @ keys.T).float() * queries.shape[-1] ** -0.5
-    weights = scores.masked_fill(~allowed, float("-inf")).log_softmax(-1)
-    on_wanted = weights.masked_fill(~wanted, 0.0).sum(-1)
-    count = wanted.sum(-1)
-    share = weights.detach().exp().masked_fill(~wanted, 0.0).sum(-1)
-    return -(on_wanted / count + count.log()).mean(), share.mean()
+    whole = scores.masked_fill(~allowed, float("-inf")).logsumexp(-1)
+    found = scores[owners, targets] - whole[owners]
+    count = torch.bincount(owners, minlength=len(queries))
+    divergence = -(found / count[owners]).sum() - count.log().sum()
+    return divergence / len(queries), found.detach().exp().sum() / len(queries)

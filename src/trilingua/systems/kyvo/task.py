@@ -158,13 +158,13 @@ class KyvoTask(TrainTask):
         rotation = self.model.decoder.rotary(batch.packed.positions, first.dtype)
         queries, keys = rotate(first, *rotation).unbind(2)
         tokens, owners, targets = batch.pointers
-        wanted = torch.zeros(len(tokens), length, dtype=torch.bool, device=tokens.device)
-        wanted[owners, targets % length] = True
         parts = []
         for row in range(num_rows):
             here = tokens // length == row
-            places = tokens[here] % length
-            found = guidance_loss(queries[row, places], keys[row], mask[row, 0, places], wanted[here])
+            places, own, within = tokens[here] % length, here[owners], here.cumsum(0) - 1
+            found = guidance_loss(
+                queries[row, places], keys[row], mask[row, 0, places], within[owners[own]], targets[own] % length
+            )
             parts.append(torch.stack(found) * (len(places) / max(len(tokens), 1)))
         missed, share = torch.stack(parts).sum(0)
         return missed, share.detach()
