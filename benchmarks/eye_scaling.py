@@ -18,7 +18,8 @@ from tables import Section, last_figures
 import trilingua
 from trilingua.core.config import replace_dotted
 from trilingua.metrics.scaling import ScalingLaw, fit_scaling_law
-from trilingua.systems.kyvo.config import TokenizersConfig, kyvo_clevr_eye
+from trilingua.systems.kyvo.build import load_tokenizers, write_tokenizer_files
+from trilingua.systems.kyvo.config import TokenizersConfig, kyvo_clevr, kyvo_clevr_eye
 from trilingua.systems.kyvo.train import train_tokenizers
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.training.checkpoints import find_checkpoint
@@ -46,16 +47,17 @@ def main(
         data: CLEVR data directory of the built-in renderer.
         out: folder for the runs.
         plot: picture to write.
-        start: run whose codes the eyes look at; the shipped one by default.
+        start: run whose latents the eyes look at; the shipped one by default. An eye of its own is left out.
         batch_size: pictures of a step.
         num_threads: for each run.
     """
     table = Section(title="Eyes", header=("layers", "parameters", "pictures", "place_score", "place_error"))
     amounts, losses = [], []
+    blind = _without_eye(start or trilingua.shipped_model(), out / "start")
     for depth in DEPTHS:
         for steps in STEPS:
             run = out / f"{depth}-layers-{steps}-steps"
-            config = _configure(depth, steps, data, start or trilingua.shipped_model(), batch_size, num_threads)
+            config = _configure(depth, steps, data, blind, batch_size, num_threads)
             if last_figures(run, steps, FIGURES) is None:
                 result = train_tokenizers(config, run, resume=find_checkpoint(run) is not None)
                 if result.reason == "interrupted":
@@ -81,6 +83,18 @@ def main(
     print(table.to_markdown())
     if plot is not None:
         _draw(np.array(amounts, np.float64), np.array(losses), law, plot)
+
+
+def _without_eye(run: Path, out: Path) -> Path:
+    """Write the tokenizers of a run without their eye, so that eyes of all depths begin alike; return where."""
+    tokenizers = load_tokenizers(run)
+    sizes = dataclasses.replace(tokenizers.images.config, eye_layers=0, eye_window_width=0)
+    images = ImageTokenizer(sizes)
+    images.begin_with(tokenizers.images)
+    config = dataclasses.replace(tokenizers.config, images=sizes)
+    # As a run of the second stage, which keeps its image tokenizer in a file of its own.
+    write_tokenizer_files(out, dataclasses.replace(tokenizers, config=config, images=images), kyvo_clevr())
+    return out
 
 
 def _configure(depth: int, steps: int, data: Path, start: Path, batch_size: int, num_threads: int) -> TokenizersConfig:

@@ -101,7 +101,7 @@ def test_a_picture_is_squashed_and_bytes_come_back():
 
 @torch.no_grad()
 def test_what_is_seen_are_latents_or_what_an_eye_makes_of_them(images):
-    """A new eye begins as the painter, and goes on as it is where there was one; codes and pictures stay."""
+    """A new eye begins as the painter, and goes on or grows where there was one; codes and pictures stay."""
     torch.nn.init.normal_(images.decoder.blocks[0].down.weight, std=0.1)
     pictures = torch.rand(2, 3, 24, 24)
     latents, shown, codes = images.see(pictures)
@@ -119,7 +119,7 @@ def test_what_is_seen_are_latents_or_what_an_eye_makes_of_them(images):
     torch.nn.init.normal_(other.eye.blocks[0].down.weight, std=0.2)
     assert not torch.allclose(other.see(pictures).vectors, seen)
     assert torch.equal(other(pictures).seen, other.see(pictures).vectors)
-    for layers in (1, 0):
+    for layers in (1, 3, 0):
         third = ImageTokenizer(dataclasses.replace(config, eye_layers=layers)).eval()
         third.begin_with(other)
         assert torch.equal(third.detokenize(codes), images.detokenize(codes))

@@ -46,8 +46,9 @@ class PatchBlock(nn.Module):
         self.mlp_norm = nn.LayerNorm(dim)
         self.up = nn.Linear(dim, hidden_dim)
         self.down = nn.Linear(hidden_dim, dim)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.down.weight)
+        for last in (self.out, self.down):  # a new block passes on what it is given
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def forward(
         self, x: Float[Tensor, "batch patch dim"], bias: Float[Tensor, "*batch head patch patch"] | None = None

@@ -224,7 +224,8 @@ class ImageTokenizer(nn.Module):
         """Take over the weights of another tokenizer, which may have no eye.
 
         An eye that is new begins as the painting network, as far as both have layers: this has learnt to put together
-        what lies apart in the latents, since it has to paint it. New windows show nothing at first.
+        what lies apart in the latents, since it has to paint it. An eye that is there may grow: new layers pass on
+        what they are given, and new windows show nothing at first.
 
         Raises:
             ConfigError: they differ in anything but the eye.
@@ -233,9 +234,8 @@ class ImageTokenizer(nn.Module):
             if path not in ("eye_layers", "eye_window_width"):
                 raise ConfigError(f"images.{path}: is {ours}, but the run to start from has {theirs}; set it so")
         known = other.state_dict()
-        if other.config.eye_layers != self.config.eye_layers:
-            painter = {f"eye.{name}": value for name, value in other.decoder.state_dict().items()}
-            known = painter | {name: value for name, value in known.items() if not name.startswith("eye")}
+        if other.eye is None:
+            known |= {f"eye.{name}": value for name, value in other.decoder.state_dict().items()}
         own = self.state_dict()
         self.load_state_dict(own | {name: value for name, value in known.items() if name in own})
 
