@@ -190,8 +190,8 @@ def main(study: Eye | Recognizer, *, plot: Path | None = None) -> None:
     amounts, outcomes = [], []
     examples, score, loss = study.names
     table = Section(title=type(study).__name__, header=("layers", "parameters", examples, score, loss))
-    for depth in study.depths:
-        size = study.parameters(depth)
+    sizes = {depth: study.parameters(depth) for depth in study.depths}
+    for depth, size in sizes.items():
         for steps in study.lengths:
             outcome = study.train(depth, steps, study.out / f"{depth}-layers-{steps}-steps")
             if outcome is None:
@@ -214,12 +214,12 @@ def main(study: Eye | Recognizer, *, plot: Path | None = None) -> None:
     by_loss = fit_scaling_law(seen, np.array([outcome.loss for outcome in outcomes]))
     table.notes.append(f"{loss} = {_formula(by_loss, examples)}")
     for wanted in WANTED:
-        for depth in study.depths:
-            needed = law.needed(1 - wanted, 1, [study.parameters(depth), 0])
+        for depth, size in sizes.items():
+            needed = law.needed(1 - wanted, 1, [size, 0])
             table.notes.append(f"{score} {wanted} with {depth} layers: {needed:,.0f} {examples}")
     print(table.to_markdown())
     if plot is not None:
-        _draw(study, seen, missing, law, plot)
+        _draw(study, sizes, seen, missing, law, plot)
 
 
 def _formula(law: ScalingLaw, examples: str) -> str:
@@ -230,11 +230,18 @@ def _formula(law: ScalingLaw, examples: str) -> str:
     return " + ".join([f"{law.floor:.3g}", *parts])
 
 
-def _draw(study: Eye | Recognizer, amounts: np.ndarray, missing: np.ndarray, law: ScalingLaw, out: Path) -> None:
+def _draw(
+    study: Eye | Recognizer,
+    sizes: dict[int, int],
+    amounts: np.ndarray,
+    missing: np.ndarray,
+    law: ScalingLaw,
+    out: Path,
+) -> None:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     further = np.geomspace(amounts[:, 1].min(), 1e6, 50)
-    for depth, size in zip(study.depths, dict.fromkeys(amounts[:, 0]), strict=True):
+    for depth, size in sizes.items():
         own = amounts[:, 0] == size
         label = f"{depth} layers, {size / 1e6:.1f} M parameters"
         (line,) = axes.loglog(amounts[own, 1], missing[own], "o", label=label)
