@@ -87,7 +87,6 @@ class Eye:
             "images.eye_layers": depth,
             "held_out": 256,
             "trainer.max_steps": steps,
-            "trainer.decay_ratio": 0.4,
             "trainer.eval_every_steps": steps,
             "trainer.num_threads": self.num_threads,
         }

@@ -130,7 +130,7 @@ class KyvoConfig:
 def kyvo_clevr_tokenizers() -> TokenizersConfig:
     """Two cores, an hour: the shipped text and image tokenizers (256 codes of 1,024 a picture)."""
     return TokenizersConfig(
-        images=ImageTokenizerConfig(eye_layers=3),
+        images=ImageTokenizerConfig(eye_layers=3, eye_window_width=64),
         losses=ImageLossConfig(structural=0.6, commitment=0.05, latent_probe=0.4, feature_probe=0.2, costly_images=8),
         augmentation=AugmentConfig(share=0.6),
         trainer=TrainerConfig(
@@ -152,9 +152,11 @@ def kyvo_clevr_tokenizers() -> TokenizersConfig:
 def kyvo_clevr_eye() -> TokenizersConfig:
     """Two cores, twenty minutes: the eye of the shipped image tokenizer alone, behind the codes of `--start`."""
     tokenizers = kyvo_clevr_tokenizers()
-    return dataclasses.replace(
-        tokenizers, learns="eye", trainer=dataclasses.replace(tokenizers.trainer, max_steps=2000, warmup_steps=30)
+    # Places get better as the rate falls, and at the full rate hardly at all.
+    trainer = dataclasses.replace(
+        tokenizers.trainer, max_steps=2000, warmup_steps=30, decay_ratio=0.95, min_learning_rate_ratio=0.02
     )
+    return dataclasses.replace(tokenizers, learns="eye", trainer=trainer)
 
 
 @preset("kyvo-clevr")
