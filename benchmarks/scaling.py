@@ -97,7 +97,7 @@ class Eye:
         sizes = self.configure(depth, 1).images
         with_eye, without = (
             sum(weight.numel() for weight in ImageTokenizer(each).parameters())
-            for each in (sizes, dataclasses.replace(sizes, eye_layers=0))
+            for each in (sizes, dataclasses.replace(sizes, eye_layers=0, eye_window_width=0))
         )
         return with_eye - without
 

@@ -150,7 +150,7 @@ def kyvo_clevr_tokenizers() -> TokenizersConfig:
 
 @preset("kyvo-clevr-eye")
 def kyvo_clevr_eye() -> TokenizersConfig:
-    """Two cores, twenty minutes: the eye of the shipped image tokenizer alone, behind the codes of `--start`."""
+    """Two cores, half an hour: the eye of the shipped image tokenizer alone, behind the codes of `--start`."""
     tokenizers = kyvo_clevr_tokenizers()
     # Places get better as the rate falls, and at the full rate hardly at all.
     trainer = dataclasses.replace(
