@@ -55,6 +55,8 @@ def test_tokens_are_the_codes_of_the_forward_pass_and_paint_its_picture(images):
     made = images(pictures)
     codes = images.tokenize(pictures)
     assert codes.shape == (2, CONFIG.tokens_per_image) == (2, 9)
+    drawn = [pixels_to_image(picture) for picture in pictures]
+    assert torch.equal(images.tokenize_pictures(iter(drawn), batch_size=1), images.see_pictures(drawn).codes)
     assert torch.equal(codes, made.quantized.codes)
     assert 0 <= int(codes.min()) <= int(codes.max()) < CONFIG.num_codes
     painted = images.detokenize(codes)
@@ -113,6 +115,7 @@ def test_what_is_seen_are_latents_or_what_an_eye_makes_of_them(images):
     other.begin_with(images)
     seen, _, again = other.see(pictures)
     assert torch.equal(again, codes)
+    assert torch.equal(other.tokenize(pictures), codes)
     assert torch.equal(seen, images.decode(latents)[1])
     assert (images.config.seen_dim, config.seen_dim) == (latents.shape[-1], seen.shape[-1]) == (6, 64)
     assert images.digest != other.digest

@@ -14,7 +14,7 @@ Differs: the published tokenizer is a convolutional VQGAN fine-tuned from ImageN
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -195,14 +195,24 @@ class ImageTokenizer(nn.Module):
             pictures: at least one; taken as they are read, since thousands at once would not fit into memory.
             batch_size: how many are looked at together.
         """
-        remaining, seen = (image_to_pixels(picture, self.config.image_size) for picture in pictures), []
-        while batch := list(itertools.islice(remaining, batch_size)):
-            seen.append(self.see(torch.from_numpy(np.stack(batch)).to(self.codebook.device).float() / 255))
+        seen = [self.see(batch) for batch in self._batches(pictures, batch_size)]
         return SeenImages(*(torch.cat(parts).cpu() for parts in zip(*seen, strict=True)))
 
+    @torch.inference_mode()
     def tokenize(self, images: Float[Tensor, "batch 3 height width"]) -> Int[Tensor, "batch code"]:
         """Return the codes of pictures in raster order, each in [0, num_codes); the module is in evaluation mode."""
-        return self.see(images).codes
+        return self.quantizer.codes(self.encode(images))
+
+    def tokenize_pictures(self, pictures: Iterable[Image.Image], *, batch_size: int = 16) -> Int[Tensor, "batch code"]:
+        """Return the codes of RGB pictures of any size, as `see_pictures` takes them, without looking at them."""
+        return torch.cat([self.tokenize(batch) for batch in self._batches(pictures, batch_size)]).cpu()
+
+    def _batches(
+        self, pictures: Iterable[Image.Image], batch_size: int
+    ) -> Iterator[Float[Tensor, "batch 3 height width"]]:
+        remaining = (image_to_pixels(picture, self.config.image_size) for picture in pictures)
+        while batch := list(itertools.islice(remaining, batch_size)):
+            yield torch.from_numpy(np.stack(batch)).to(self.codebook.device).float() / 255
 
     @torch.inference_mode()
     def detokenize(self, codes: Int[Tensor, "batch code"]) -> Float[Tensor, "batch 3 height width"]:

@@ -90,7 +90,9 @@ def test_pictures_may_be_seen(tiny_model, tiny_run, seeing_run, pictures):
         (alone,) = model.decode_task("recognition", [{"image": picture}])
         assert alone.ids == item.ids
         assert alone.probabilities == pytest.approx(item.probabilities, rel=1e-3)
-    read = Kyvo.load(seeing_run, read_codes=True).decode_task("recognition", [{"image": item} for item in seen])
+    reader = Kyvo.load(seeing_run, read_codes=True)
+    assert reader._see(pictures[:3]) == [SeenPicture(item.codes) for item in seen]  # it need not look
+    read = reader.decode_task("recognition", [{"image": item} for item in seen])
     assert [item.probabilities for item in read] != [item.probabilities for item in whole]
     with pytest.raises(ConfigError) as caught:
         Kyvo.load(tiny_run, read_codes=False)
@@ -370,8 +372,8 @@ def test_load_takes_a_run_and_refuses_other_folders(tiny_model, tiny_run, tiny_t
 
 def test_a_picture_that_is_given_several_times_is_looked_at_once(tiny_model, pictures, scenes, monkeypatch):
     looked: list[int] = []
-    see = tiny_model.images.see
-    monkeypatch.setattr(tiny_model.images, "see", lambda batch: looked.append(len(batch)) or see(batch))
+    encode = tiny_model.images.encode
+    monkeypatch.setattr(tiny_model.images, "encode", lambda batch: looked.append(len(batch)) or encode(batch))
     given = [pictures[0], pictures[0], pictures[1], pictures[0]]
     questions = [QUESTION, "Are there any spheres?", QUESTION, QUESTION]
     answers = tiny_model.ask(given, questions)
@@ -383,8 +385,8 @@ def test_a_picture_that_is_given_several_times_is_looked_at_once(tiny_model, pic
 
 def test_many_pictures_are_seen_and_painted_a_few_at_a_time(tiny_model, pictures, monkeypatch):
     sizes = []
-    see, paint = tiny_model.images.see, tiny_model.images.detokenize
-    monkeypatch.setattr(tiny_model.images, "see", lambda batch: sizes.append(len(batch)) or see(batch))
+    encode, paint = tiny_model.images.encode, tiny_model.images.detokenize
+    monkeypatch.setattr(tiny_model.images, "encode", lambda batch: sizes.append(len(batch)) or encode(batch))
     monkeypatch.setattr(tiny_model.images, "detokenize", lambda batch: sizes.append(len(batch)) or paint(batch))
     many = [picture.rotate(angle) for angle in range(0, 180, 10) for picture in pictures[:1]]
     seen = tiny_model._see(many)

@@ -72,9 +72,9 @@ class SeenPicture(NamedTuple):
 
     codes: list[int]
     """In raster order."""
-    cells: SeenCells
-    """Those that may show an object."""
-    vectors: Float[Tensor, "shown seen_dim"]
+    cells: SeenCells | None = None
+    """Those that may show an object; None for a model that reads codes."""
+    vectors: Float[Tensor, "shown seen_dim"] | None = None
     """What is seen of these."""
 
 
@@ -261,7 +261,7 @@ class Kyvo:
     def _ready(self, segment: Segment, value: Any) -> Any:
         """Return a person's value, checked, as the sequence tokenizer takes it."""
         if segment.kind == "image":
-            return self._see([value])[0].codes
+            return self.images.tokenize_pictures([_read(value)])[0].tolist()
         if segment.kind == "scene":
             self.check_scene(value)
         else:
@@ -294,14 +294,19 @@ class Kyvo:
         return self._grammars[key]
 
     def _see(self, pictures: Sequence[Any]) -> list[SeenPicture]:
-        """Return what is seen in each picture; one that is given several times is looked at once."""
+        """Return each picture as a task is given it; one that is given several times is looked at once."""
         names = [str(picture) if isinstance(picture, str | Path) else id(picture) for picture in pictures]
         distinct = dict(zip(names, pictures, strict=True))
-        seen = self.images.see_pictures(map(_read, distinct.values()))
-        by_name = {
-            name: SeenPicture(codes, SeenCells(cells), vectors)
-            for name, codes, (cells, vectors) in zip(distinct, seen.codes.tolist(), seen_cells(seen), strict=True)
-        }
+        read = map(_read, distinct.values())
+        if self.read_codes:
+            given = [SeenPicture(codes) for codes in self.images.tokenize_pictures(read).tolist()]
+        else:
+            seen = self.images.see_pictures(read)
+            given = [
+                SeenPicture(codes, SeenCells(cells), vectors)
+                for codes, (cells, vectors) in zip(seen.codes.tolist(), seen_cells(seen), strict=True)
+            ]
+        by_name = dict(zip(distinct, given, strict=True))
         return [by_name[name] for name in names]
 
     def paint(self, codes: Sequence[Sequence[int] | None]) -> list[Image.Image]:
@@ -368,10 +373,10 @@ class Kyvo:
 
     def _vectors(self, prompt: Sequence[int], picture: SeenPicture | None) -> PlacedVectors | None:
         """Return what is seen of a prompt's picture, given to the markers of its cells."""
-        if picture is None:
+        if picture is None or picture.vectors is None:
             return None
         start = prompt.index(self.sequences.borders["image"][0])
-        return PlacedVectors(torch.arange(len(picture.cells)) + start + 1, picture.vectors)
+        return PlacedVectors(torch.arange(len(picture.vectors)) + start + 1, picture.vectors)
 
     def _parse(self, task: str, decoded: DecodedSequence) -> Parsed:
         """Read what was decoded, numbers as finely as they are known."""
