@@ -1,7 +1,7 @@
 """How seeing and recognizing grow with size and with what was seen, and what a wanted figure would take.
 
-    python benchmarks/scaling.py eye DATA --out out/scaling/eye
-    python benchmarks/scaling.py recognizer SHARDS --tokenizers RUN --test DATA --out out/scaling/recognizer
+    python benchmarks/scaling.py --plot law.svg eye DATA --out out/eyes
+    python benchmarks/scaling.py --plot law.svg recognizer SHARDS --tokenizers RUN --test DATA --out out/recognizers
 
 Models of several depths are trained for several lengths, each with its own fall of the learning rate, and the law
 `1 - score = E + A / parameters^a + B / examples^b` is fitted to what held-out pictures say. No recognition by an eye
@@ -25,7 +25,7 @@ from trilingua.core.config import replace_dotted
 from trilingua.core.io import read_json, write_json
 from trilingua.data.clevr.files import ClevrFolder
 from trilingua.metrics.scaling import ScalingLaw, fit_scaling_law
-from trilingua.systems.kyvo.build import Tokenizers, build_decoder, load_tokenizers, write_tokenizer_files
+from trilingua.systems.kyvo.build import Tokenizers, build_decoder, load_tokenizers, save_module, write_tokenizer_files
 from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, kyvo_clevr, kyvo_clevr_eye
 from trilingua.systems.kyvo.evaluate import evaluate_folder
 from trilingua.systems.kyvo.train import train_decoder, train_tokenizers
@@ -62,7 +62,7 @@ class Eye:
     """For each run."""
 
     depths: ClassVar = (1, 3, 6)
-    lengths: ClassVar = (100, 200, 400, 800)
+    lengths: ClassVar = (80, 160, 320, 640)
     names: ClassVar = ("pictures", "place_score", "place_error, m")
 
     @cached_property
@@ -73,11 +73,10 @@ class Eye:
         images = ImageTokenizer(sizes)
         images.begin_with(tokenizers.images)
         config = dataclasses.replace(tokenizers.config, images=sizes)
-        # As a run of the second stage, which keeps its image tokenizer in a file of its own.
-        write_tokenizer_files(
-            self.out / "start", dataclasses.replace(tokenizers, config=config, images=images), kyvo_clevr()
-        )
-        return self.out / "start"
+        run = self.out / "start"
+        write_tokenizer_files(run, dataclasses.replace(tokenizers, config=config, images=images))
+        save_module(images, run / "model.safetensors", prefix="tokenizer.")
+        return run
 
     def configure(self, depth: int, steps: int) -> TokenizersConfig:
         """Return what trains an eye."""

@@ -31,6 +31,9 @@ from trilingua.nn.digests import digest_weights
 from trilingua.nn.patches import HEAD_DIM, PatchTransformer, PatchWindows, images_to_patches
 from trilingua.quantize.vq import Quantized, VectorQuantizer
 
+_AT_ONCE = 4
+"""Pictures that are encoded together: what so many need fits a CPU's caches, and 16 take a quarter longer each."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageTokenizerConfig:
@@ -188,7 +191,7 @@ class ImageTokenizer(nn.Module):
             shown = self.eye_shows(vectors)[..., 0].sigmoid() > _MAY_SHOW
         return SeenImages(vectors, shown, self.quantizer.codes(latents))
 
-    def see_pictures(self, pictures: Iterable[Image.Image], *, batch_size: int = 16) -> SeenImages:
+    def see_pictures(self, pictures: Iterable[Image.Image], *, batch_size: int = _AT_ONCE) -> SeenImages:
         """Return what is seen in RGB pictures of any size, which are squashed and read in batches; on the CPU.
 
         Args:
@@ -203,7 +206,9 @@ class ImageTokenizer(nn.Module):
         """Return the codes of pictures in raster order, each in [0, num_codes); the module is in evaluation mode."""
         return self.quantizer.codes(self.encode(images))
 
-    def tokenize_pictures(self, pictures: Iterable[Image.Image], *, batch_size: int = 16) -> Int[Tensor, "batch code"]:
+    def tokenize_pictures(
+        self, pictures: Iterable[Image.Image], *, batch_size: int = _AT_ONCE
+    ) -> Int[Tensor, "batch code"]:
         """Return the codes of RGB pictures of any size, as `see_pictures` takes them, without looking at them."""
         return torch.cat([self.tokenize(batch) for batch in self._batches(pictures, batch_size)]).cpu()
 

@@ -390,10 +390,10 @@ def test_many_pictures_are_seen_and_painted_a_few_at_a_time(tiny_model, pictures
     monkeypatch.setattr(tiny_model.images, "detokenize", lambda batch: sizes.append(len(batch)) or paint(batch))
     many = [picture.rotate(angle) for angle in range(0, 180, 10) for picture in pictures[:1]]
     seen = tiny_model._see(many)
-    assert sizes == [16, 2]
+    assert sizes == [4, 4, 4, 4, 2]
     codes = [item.codes for item in seen]
     painted = tiny_model.paint(codes)
-    assert sizes == [16, 2, 16, 2]
+    assert sizes == [4, 4, 4, 4, 2, 16, 2]
     (last,) = tiny_model.paint(codes[-1:])
     assert np.abs(np.asarray(painted[-1], int) - np.asarray(last, int)).max() <= 1
     assert codes[-1] == tiny_model._see(many[-1:])[0].codes
