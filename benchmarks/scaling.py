@@ -62,7 +62,7 @@ class Eye:
     """For each run."""
 
     depths: ClassVar = (1, 3, 6)
-    lengths: ClassVar = (80, 160, 320, 640)
+    lengths: ClassVar = (320, 640, 1280, 2560)
     names: ClassVar = ("pictures", "place_score", "place_error, m")
 
     @cached_property
@@ -85,6 +85,8 @@ class Eye:
             "start": str(self.blind),
             "images.eye_layers": depth,
             "held_out": 256,
+            "batch_size": 8,  # so few pictures teach more in small steps
+            "trainer.learning_rate": 7.5e-4,
             "trainer.max_steps": steps,
             "trainer.eval_every_steps": steps,
             "trainer.num_threads": self.num_threads,
@@ -189,8 +191,8 @@ def main(study: Eye | Recognizer, *, plot: Path | None = None) -> None:
     examples, score, loss = study.names
     table = Section(title=type(study).__name__, header=("layers", "parameters", examples, score, loss))
     sizes = {depth: study.parameters(depth) for depth in study.depths}
-    for depth, size in sizes.items():
-        for steps in study.lengths:
+    for steps in study.lengths:
+        for depth, size in sizes.items():
             outcome = study.train(depth, steps, study.out / f"{depth}-layers-{steps}-steps")
             if outcome is None:
                 return

@@ -172,16 +172,20 @@ def module_tensors(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in named if name in persistent}
 
 
-def save_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors to a safetensors file, whole or not at all.
+def save_weights(path: Path, tensors: Mapping[str, Tensor], *, dtype: torch.dtype | None = None) -> None:
+    """Write tensors to a safetensors file, whole or not at all; floating point in `dtype` if it is given.
 
     Raises:
         WriteError: the disk is full or not writable; a file that was there stays.
     """
     unfinished = path.with_name(f"{_UNFINISHED}{path.name}")
+    stored = {
+        name: (item if dtype is None or not item.is_floating_point() else item.to(dtype)).contiguous().cpu()
+        for name, item in tensors.items()
+    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _save_tensors(unfinished, tensors)
+        _save_tensors(unfinished, stored)
         unfinished.replace(path)
         _flush_folder(path.parent)
     except (OSError, safetensors.SafetensorError) as error:
@@ -191,12 +195,8 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def save_module(module: nn.Module, path: Path, *, dtype: torch.dtype | None = None, prefix: str = "") -> None:
-    """Write a module's weights as safetensors, atomically; floating point in `dtype` if it is given."""
-    tensors: dict[str, Tensor] = {}
-    for name, tensor in module_tensors(module).items():
-        converted = tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
-        tensors[prefix + name] = converted.contiguous().cpu()
-    save_weights(path, tensors)
+    """Write a module's weights as `save_weights` does, their names behind `prefix`."""
+    save_weights(path, {prefix + name: tensor for name, tensor in module_tensors(module).items()}, dtype=dtype)
 
 
 def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:

@@ -146,7 +146,7 @@ def test_pictures_without_places_cannot_be_seen(tiny_tokenizers_run: Path, tmp_p
 
 
 def test_an_eye_that_goes_on_is_asked_by_the_probe_that_taught_it(tiny_run, clevr_folder, tmp_path):
-    """A run that has no such probe, as a decoder's has none, leaves it new; windows may be new behind an old probe."""
+    """A run without an eye has no such probe and leaves it new; windows may be new behind an old probe."""
     learning = {"data": str(clevr_folder), "start": str(tiny_run), "learns": "eye", "images.eye_layers": 1}
     learning |= {"trainer.max_steps": 2}
     train_tokenizers(replace_dotted(kyvo_tiny_tokenizers(), learning), tmp_path / "first")
@@ -217,6 +217,11 @@ def test_a_run_that_reads_codes_is_given_an_eye(tiny_run, tiny_tokenizers_run, c
     assert kept is not None
     assert kept.layer == head.layer
     assert torch.equal(kept.probe.output.weight, head.probe.output.weight.half().float())
+    taught = read_weights(run / "model.safetensors", prefix="eye_probe.")
+    further = replace_dotted(kyvo_tiny_tokenizers(), learning | {"start": str(tmp_path / "slim")})
+    for name, value in build_image_task(further, ImageTokenizer(further.images)).model.eye_probe.state_dict().items():
+        assert value.any()
+        assert torch.equal(value, taught[name].half().float()), name
     write_slim_run(tmp_path / "without", tokenizers, config, decoder, None)
     assert load_draft_head(tmp_path / "without", config, tokenizers) is None
     written = (tmp_path / "slim" / "config.json").read_text()

@@ -1,13 +1,13 @@
 """Configurations to objects: the only place where Kyvo's vocabulary, tokenizers and model are put together.
 
 A tokenizers' run directory holds `config.json`, `text.json`, `vocabulary.json` and `model.safetensors`; a
-decoder's run directory the same, with the tokenizer's weights in `images.safetensors`, so that one folder
-is all that loading needs.
+decoder's run directory the same, with the weights of the image tokenizer and of the probes that taught it in
+`images.safetensors`, so that one folder is all that loading and training further need.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,14 @@ from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.sequences import SequenceTokenizer, count_places
 from trilingua.tokenizers.text import TextTokenizer
 from trilingua.tokenizers.vocabulary import Vocabulary, structural_markers
-from trilingua.training.checkpoints import copy_tensors, load_weights, module_tensors, read_weights, save_module
+from trilingua.training.checkpoints import (
+    copy_tensors,
+    load_weights,
+    module_tensors,
+    read_weights,
+    save_module,
+    save_weights,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +58,8 @@ class Tokenizers:
     """Pictures to codes and back."""
     sequences: SequenceTokenizer
     """Everything else, and whole sequences."""
+    probes: Mapping[str, Tensor] = field(default_factory=dict)
+    """Weights of the probes that taught the image tokenizer, by name: who trains it further goes on with them."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -127,8 +136,8 @@ def build_image_task(
     else:
         task = ImageTokenizerTask(images, config.losses, schema=schema, held_out=held_out, on_start=on_start)
     if config.start:
-        known = read_weights(existing_folder(config.start) / "model.safetensors")
-        _take_along(task.model, {name: value for name, value in known.items() if not name.startswith("tokenizer.")})
+        known = read_weights(_image_weights(existing_folder(config.start)))
+        _take_along(task.model, {name: value for name, value in known.items() if not name.startswith(_IMAGES)})
     return task
 
 
@@ -248,9 +257,19 @@ def load_tokenizers(run: str | Path, *, device: str = "cpu") -> Tokenizers:
             "put back the files that were written together"
         )
     images = ImageTokenizer(config.images)
-    weights = run / ("images.safetensors" if saved["kind"] == "kyvo" else "model.safetensors")
-    load_weights(images, weights, prefix="" if saved["kind"] == "kyvo" else "tokenizer.")
-    return Tokenizers(config=config, images=images.to(device).eval(), sequences=sequences)
+    path = _image_weights(run)
+    load_weights(images, path, prefix=_IMAGES)
+    probes = {name: value for name, value in read_weights(path).items() if name.split(".")[0].endswith("_probe")}
+    return Tokenizers(config=config, images=images.to(device).eval(), sequences=sequences, probes=probes)
+
+
+_IMAGES = "tokenizer."
+"""What the names of an image tokenizer's weights begin with, beside those of what taught it."""
+
+
+def _image_weights(run: Path) -> Path:
+    """Return the file of a run that holds its image tokenizer."""
+    return run / ("images.safetensors" if _read_config(run)["kind"] == "kyvo" else "model.safetensors")
 
 
 def load_decoder(run: str | Path, tokenizers: Tokenizers, *, device: str = "cpu") -> tuple[KyvoConfig, Decoder]:
@@ -324,7 +343,7 @@ def write_tokenizer_files(
 ) -> None:
     """Write what makes a run directory readable: configuration, text tokenizer, vocabulary.
 
-    With the configuration of a decoder, the image tokenizer's weights are written too, in `dtype`.
+    With the configuration of a decoder, the image tokenizer's weights and its probes' are written too, in `dtype`.
     """
     from trilingua import __version__
 
@@ -335,7 +354,8 @@ def write_tokenizer_files(
     }
     if config is not None:
         value["kyvo"] = to_json(config)
-        save_module(tokenizers.images, run / "images.safetensors", dtype=dtype)
+        images = {_IMAGES + name: tensor for name, tensor in module_tensors(tokenizers.images).items()}
+        save_weights(run / "images.safetensors", {**images, **tokenizers.probes}, dtype=dtype)
     tokenizers.sequences.text.save(run / "text.json")
     tokenizers.vocabulary.save(run / "vocabulary.json")
     write_json(run / "config.json", value)
@@ -346,8 +366,8 @@ def write_slim_run(
 ) -> None:
     """Write a run directory that holds what loading needs and no more, in half precision: the form to ship.
 
-    Paths of the training data and of what training began with are left out, the state of training and the probes of
-    training alone too.
+    Paths of the training data and of what training began with are left out, the state of training and the probes that
+    taught the decoder alone too.
 
     Args:
         run: the folder; it is made.
