@@ -29,7 +29,7 @@ from trilingua.systems.kyvo.build import Tokenizers, build_decoder, load_tokeniz
 from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, kyvo_clevr, kyvo_clevr_eye
 from trilingua.systems.kyvo.evaluate import evaluate_folder
 from trilingua.systems.kyvo.train import train_decoder, train_tokenizers
-from trilingua.tokenizers.images import ImageTokenizer
+from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig
 from trilingua.training.checkpoints import find_checkpoint, require_checkpoint
 
 WANTED = (0.9212, 0.95)
@@ -62,14 +62,14 @@ class Eye:
     """For each run."""
 
     depths: ClassVar = (1, 3, 6)
-    lengths: ClassVar = (320, 640, 1280, 2560)
+    lengths: ClassVar = (320, 640, 1280)
     names: ClassVar = ("pictures", "place_score", "place_error, m")
 
     @cached_property
     def blind(self) -> Path:
         """A run with the tokenizer and without its eye, so that eyes of all depths begin alike."""
         tokenizers = load_tokenizers(self.start or trilingua.shipped_model())
-        sizes = dataclasses.replace(tokenizers.images.config, eye_layers=0, eye_window_width=0)
+        sizes = _without_eye(tokenizers.images.config)
         images = ImageTokenizer(sizes)
         images.begin_with(tokenizers.images)
         config = dataclasses.replace(tokenizers.config, images=sizes)
@@ -97,8 +97,7 @@ class Eye:
         """Return the number of an eye's parameters."""
         sizes = self.configure(depth, 1).images
         with_eye, without = (
-            sum(weight.numel() for weight in ImageTokenizer(each).parameters())
-            for each in (sizes, dataclasses.replace(sizes, eye_layers=0, eye_window_width=0))
+            sum(weight.numel() for weight in ImageTokenizer(each).parameters()) for each in (sizes, _without_eye(sizes))
         )
         return with_eye - without
 
@@ -112,6 +111,10 @@ class Eye:
         if figures is None:
             return None
         return Outcome(examples=steps * config.batch_size, score=figures["place_score"], loss=figures["place_error"])
+
+
+def _without_eye(sizes: ImageTokenizerConfig) -> ImageTokenizerConfig:
+    return dataclasses.replace(sizes, eye_layers=0, eye_window_width=0)
 
 
 @dataclass(kw_only=True)
@@ -130,7 +133,7 @@ class Recognizer:
     """For each run."""
 
     depths: ClassVar = (2, 4, 6)
-    lengths: ClassVar = (200, 400, 800)
+    lengths: ClassVar = (150, 300, 600)
     names: ClassVar = ("scenes", "Jaccard index", "loss of a number, nats")
 
     @cached_property
