@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
 from trilingua.core.errors import ConfigError, InputError
-from trilingua.core.io import read_image
 from trilingua.inference.decode import DecodedSequence, decode
 from trilingua.inference.grammar import GrammarTables
 from trilingua.inference.sampling import GREEDY, OrderedIds, Sampling
@@ -29,14 +27,12 @@ from trilingua.nn.embeddings import PlacedVectors
 from trilingua.scenes.program_text import program_from_text, split_findings
 from trilingua.scenes.programs import ProgramResult, execute_program, find_asked
 from trilingua.scenes.scene import Scene, SceneObject
+from trilingua.systems.kyvo.arguments import as_list, check_text, read_picture, read_texts, zip_lists
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_draft_head, load_tokenizers
 from trilingua.systems.kyvo.drafts import DraftHead, ObjectDrafter
 from trilingua.systems.kyvo.grammars import task_grammar
 from trilingua.tokenizers.images import pixels_to_image, seen_cells
 from trilingua.tokenizers.sequences import TASKS, Parsed, SeenCells, Segment
-
-Picture = str | Path | Image.Image | np.ndarray
-"""What counts as a picture: a path, a PIL image, or an array (height, width, 3)."""
 
 _LONGEST_TEXT = 256
 """Most ids that are written where the grammar knows no longest sentence."""
@@ -171,7 +167,7 @@ class Kyvo:
             right within 0.25 m, calibrated if the run was (`trilingua calibrate`). Without the grammar, objects that
             are malformed are left out.
         """
-        pictures, one = _as_list(images)
+        pictures, one = as_list(images)
         values = [{"image": seen} for seen in self._see(pictures)]
         scenes = []
         for decoded in self.decode_task("recognition", values, constrained=constrained, sampling=sampling):
@@ -186,7 +182,7 @@ class Kyvo:
             scenes: a scene or a list of them.
             sampling: as `decode_task`.
         """
-        wanted, one = _as_list(scenes)
+        wanted, one = as_list(scenes)
         for scene in wanted:
             self.check_scene(scene)
         decoded = self.decode_task("rendering", [{"scene": scene} for scene in wanted], sampling=sampling)
@@ -206,12 +202,13 @@ class Kyvo:
         Returns:
             A pair (picture, scene), or a list of pairs for lists.
         """
-        pictures, one = _as_list(images)
-        texts = _texts(instructions, one, "instruction")
+        pictures, one = as_list(images)
+        texts = read_texts(instructions, one, "instruction")
         seen = self._see(pictures)
         known = self._scenes(seen, scenes, one)
         values = [
-            {"image": image, "scene": scene, "instruction": text} for image, scene, text in _zip(seen, known, texts)
+            {"image": image, "scene": scene, "instruction": text}
+            for image, scene, text in zip_lists(seen, known, texts)
         ]
         decoded = self.decode_task("editing", values, sampling=sampling)
         parsed = [self._parse("editing", item) for item in decoded]
@@ -233,11 +230,13 @@ class Kyvo:
                 that it writes behind it.
             explain: return an `Answer` with the program and both answers.
         """
-        pictures, one = _as_list(images)
-        texts = _texts(questions, one, "question")
+        pictures, one = as_list(images)
+        texts = read_texts(questions, one, "question")
         seen = self._see(pictures)
         known = self._scenes(seen, scene, one)
-        values = [{"image": image, "scene": item, "question": text} for image, item, text in _zip(seen, known, texts)]
+        values = [
+            {"image": image, "scene": item, "question": text} for image, item, text in zip_lists(seen, known, texts)
+        ]
         answers = self._answer(values)
         results = answers if explain else [item.text if by_program else item.direct for item in answers]
         return results[0] if one else results
@@ -261,11 +260,11 @@ class Kyvo:
     def _ready(self, segment: Segment, value: Any) -> Any:
         """Return a person's value, checked, as the sequence tokenizer takes it."""
         if segment.kind == "image":
-            return self.images.tokenize_pictures([_read(value)])[0].tolist()
+            return self.images.tokenize_pictures([read_picture(value)])[0].tolist()
         if segment.kind == "scene":
             self.check_scene(value)
         else:
-            _check_text(value, segment.name)
+            check_text(value, segment.name)
         return value
 
     def detokenize(self, task: str, predicted_ids: Sequence[int]) -> dict[str, Any]:
@@ -297,7 +296,7 @@ class Kyvo:
         """Return each picture as a task is given it; one that is given several times is looked at once."""
         names = [str(picture) if isinstance(picture, str | Path) else id(picture) for picture in pictures]
         distinct = dict(zip(names, pictures, strict=True))
-        read = map(_read, distinct.values())
+        read = map(read_picture, distinct.values())
         if self.read_codes:
             given = [SeenPicture(codes) for codes in self.images.tokenize_pictures(read).tolist()]
         else:
@@ -462,44 +461,3 @@ def _task(name: str) -> Any:
     if name not in TASKS:
         raise ConfigError(f"task: {name!r} is unknown; choose one of {', '.join(TASKS)}")
     return TASKS[name]
-
-
-def _read(picture: Any) -> Image.Image:
-    if not isinstance(picture, Picture):
-        raise InputError(f"image: expected a path, a PIL image or an array, got {type(picture).__name__}")
-    return read_image(picture)
-
-
-def _as_list(values: Any) -> tuple[list[Any], bool]:
-    """Return the values as a list, and whether there was only one that was no list."""
-    if isinstance(values, list | tuple):
-        if not values:
-            raise InputError("expected at least one value, got an empty list")
-        return list(values), False
-    return [values], True
-
-
-def _zip(*lists: Sequence[Any]) -> Any:
-    lengths = [len(values) for values in lists]
-    if len(set(lengths)) != 1:
-        raise InputError(
-            f"lists of different lengths ({', '.join(map(str, lengths))}); give one value for each picture"
-        )
-    return zip(*lists, strict=True)
-
-
-def _texts(values: Any, one: bool, name: str) -> list[str]:
-    """Return the text of each picture, checked."""
-    if not one and not isinstance(values, list | tuple):
-        raise InputError(f"{name}: expected a list, one text for each picture, got {type(values).__name__}")
-    texts = [values] if one else list(values)
-    for text in texts:
-        _check_text(text, name)
-    return texts
-
-
-def _check_text(text: Any, name: str) -> None:
-    if not isinstance(text, str):
-        raise InputError(f"{name}: expected a text, got {type(text).__name__}; write one sentence")
-    if not text.strip():
-        raise InputError(f"{name}: is empty; write one sentence")
