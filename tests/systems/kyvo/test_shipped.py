@@ -10,6 +10,7 @@ from trilingua.data.clevr.placement import sample_scene
 from trilingua.data.clevr.questions import generate_questions
 from trilingua.data.renderers.builtin import BuiltinRenderer
 from trilingua.metrics.scene_match import score_scenes
+from trilingua.systems.kyvo.build import load_tokenizers
 
 NUM_SCENES = 6
 
@@ -35,6 +36,12 @@ def test_no_path_of_the_training_data_is_shipped():
     text = (trilingua.shipped_model() / "config.json").read_text()
     assert '"data": ""' in text
     assert '"tokenizers": ""' in text
+
+
+def test_it_keeps_what_taught_its_eye():
+    """Without it, an eye that starts from the shipped one would begin with a probe that says nothing."""
+    probes = load_tokenizers(trilingua.shipped_model()).probes
+    assert {name.split(".")[0] for name in probes} == {"eye_probe"}
 
 
 @pytest.fixture(scope="module")

@@ -136,7 +136,7 @@ def build_image_task(
     else:
         task = ImageTokenizerTask(images, config.losses, schema=schema, held_out=held_out, on_start=on_start)
     if config.start:
-        known = read_weights(_image_weights(existing_folder(config.start)))
+        known = read_weights(_image_weights(existing_folder(config.start), run_kind(config.start)))
         _take_along(task.model, {name: value for name, value in known.items() if not name.startswith(_IMAGES)})
     return task
 
@@ -257,9 +257,11 @@ def load_tokenizers(run: str | Path, *, device: str = "cpu") -> Tokenizers:
             "put back the files that were written together"
         )
     images = ImageTokenizer(config.images)
-    path = _image_weights(run)
-    load_weights(images, path, prefix=_IMAGES)
-    probes = {name: value for name, value in read_weights(path).items() if name.split(".")[0].endswith("_probe")}
+    path = _image_weights(run, saved["kind"])
+    weights = read_weights(path)
+    own = {name.removeprefix(_IMAGES): value for name, value in weights.items() if name.startswith(_IMAGES)}
+    copy_tensors(module_tensors(images), own, str(path))
+    probes = {name: value for name, value in weights.items() if name.split(".")[0].endswith("_probe")}
     return Tokenizers(config=config, images=images.to(device).eval(), sequences=sequences, probes=probes)
 
 
@@ -267,9 +269,9 @@ _IMAGES = "tokenizer."
 """What the names of an image tokenizer's weights begin with, beside those of what taught it."""
 
 
-def _image_weights(run: Path) -> Path:
-    """Return the file of a run that holds its image tokenizer."""
-    return run / ("images.safetensors" if _read_config(run)["kind"] == "kyvo" else "model.safetensors")
+def _image_weights(run: Path, kind: str) -> Path:
+    """Return the file of a run of this kind that holds its image tokenizer."""
+    return run / ("images.safetensors" if kind == "kyvo" else "model.safetensors")
 
 
 def load_decoder(run: str | Path, tokenizers: Tokenizers, *, device: str = "cpu") -> tuple[KyvoConfig, Decoder]:
