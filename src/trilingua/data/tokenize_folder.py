@@ -157,29 +157,26 @@ def _records(
     images, sequences = tools.images, tools.sequences
     scenes = [folder.scene(position) for position in positions]
     own = [str(scene.image_filename) for scene in scenes]
+    plain = [folder.image(name) for name in own]
+    given = [
+        augment(np.asarray(picture), augmentation, make_generator(0, "augment", position))
+        for position, picture in zip(positions, plain, strict=True)
+    ]
+    seen = images.see_pictures(Image.fromarray(item.image) for item in given)
     edits = [folder.instructions_of(scene) for scene in scenes]
     drawn = [edit.target_image_filename for group in edits for edit in group]
-    names = own + [name for name in drawn if name is not None]
-    pictures = [folder.image(name) for name in names]
-    seen = images.see_pictures(pictures)
-    codes = dict(zip(names, seen.codes.numpy().astype(np.uint16), strict=True))
-    given = seen_cells(seen)[: len(own)]
-    plain = [np.asarray(picture) for picture in pictures[: len(own)]]
-    changed = [
-        augment(image, augmentation, make_generator(0, "augment", position))
-        for position, image in zip(positions, plain, strict=True)
-    ]
-    rows = [row for row, image in enumerate(plain) if changed[row].image is not image]
-    if rows:
-        again = seen_cells(images.see_pictures([Image.fromarray(changed[row].image) for row in rows]))
-        for row, looked_again in zip(rows, again, strict=True):
-            given[row] = looked_again
+    # What is seen as it was has its codes already; everything else that is painted is not looked at.
+    codes = {name: row for name, item, row in zip(own, given, seen.codes, strict=True) if item.image is item.plain}
+    painted = {name: picture for name, picture in zip(own, plain, strict=True) if name not in codes}
+    painted |= {name: folder.image(name) for name in drawn if name is not None}
+    if painted:
+        codes |= dict(zip(painted, images.tokenize_pictures(painted.values()), strict=True))
     grid_size = images.config.grid_size
-    for scene, name, group, (shown, vectors), item in zip(scenes, own, edits, given, changed, strict=True):
+    for scene, name, group, item, (shown, vectors) in zip(scenes, own, edits, given, seen_cells(seen), strict=True):
         cells = cell_objects(tools.index_map(scene), grid=grid_size)
         targets = cell_targets(scene, cells, sequences.scenes.schema)
         yield SceneRecord(
-            image=codes[name],
+            image=codes[name].numpy().astype(np.uint16),
             shown=shown,
             vectors=vectors.numpy().astype(np.float16),
             scene=tuple(sequences.segment(SEGMENTS["scene"], scene)),
