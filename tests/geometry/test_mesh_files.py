@@ -102,6 +102,22 @@ def test_a_texture_of_one_color_splits_nothing_and_transparent_parts_are_left_ou
     assert np.linalg.norm(half.area_vectors, axis=1).sum() == pytest.approx(0.5, abs=1 / 32)
 
 
+@pytest.mark.parametrize(("mode", "area"), [(None, 1.0), ("OPAQUE", 1.0), ("MASK", 0.5), ("BLEND", 0.5)])
+def test_alphas_of_an_opaque_material_are_not_looked_at(mode, area):
+    pixels = np.full((64, 64, 4), 200, np.uint8)
+    pixels[:, 32:, 3] = 0
+    material = trimesh.visual.material.PBRMaterial(baseColorTexture=Image.fromarray(pixels), alphaMode=mode)
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], float)
+    square = trimesh.Trimesh(
+        np.pad(corners, ((0, 0), (0, 1))),
+        [(0, 1, 2), (0, 2, 3)],
+        visual=trimesh.visual.TextureVisuals(uv=corners, material=material),
+        process=False,
+    )
+    mesh = parse_mesh(trimesh.Scene(square).export(file_type="glb"), ".glb", where="square.glb")
+    assert np.linalg.norm(mesh.area_vectors, axis=1).sum() == pytest.approx(area, abs=1 / 32)
+
+
 def test_a_triangle_without_area_does_no_harm(tmp_path):
     path = textured_obj(tmp_path, Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)))
     path.write_text(path.read_text() + "f 1/1 1/2 3/3\nf 1/1 3/3 3/2\n")

@@ -8,6 +8,7 @@ from tests.geometry.solids import ball, cube, open_box, torus
 
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.random import make_generator
+from trilingua.geometry.mesh_queries import MeshQueries
 from trilingua.geometry.meshes import GRAY, MARGIN, Frame, Mesh, check_manifold, check_mesh, sample_surface
 
 
@@ -127,6 +128,8 @@ def test_points_are_uniform_by_area_and_lie_on_the_surface():
     # Areas: 1 + 1 across x, 4 + 4 across y and z each, of 18.
     np.testing.assert_allclose(np.bincount(sides) / len(sides), [2 / 18, 8 / 18, 8 / 18], atol=0.012)
     assert set(map(tuple, cloud.colors)) == set(map(tuple, mesh.face_colors))
+    nearest = MeshQueries(mesh).closest(cloud.points)
+    assert (nearest.colors == cloud.colors).all(axis=1).mean() > 0.999, "but for points of a diagonal"
 
 
 def test_points_depend_on_the_stream_alone():

@@ -220,7 +220,10 @@ def _material(material: Any, *, linear: bool) -> tuple[UInt8[np.ndarray, "height
     if not isinstance(picture, Image.Image):
         return None, color if factor is not None else np.array(GRAY) / 255
     # Exporters often write a black or dark colour beside a texture, which viewers of OBJ files do not multiply.
-    return np.asarray(picture.convert("RGBA")), color if linear else np.ones(3)
+    pixels = np.array(picture.convert("RGBA"))
+    if isinstance(material, PBRMaterial) and material.alphaMode not in ("MASK", "BLEND"):
+        pixels[..., 3] = 255  # glTF, section 3.9.4: without a mode a material is opaque, whatever its alphas say
+    return pixels, color if linear else np.ones(3)
 
 
 def _look_up(picture: np.ndarray, places: Float[np.ndarray, "point 2"]) -> UInt8[np.ndarray, "point 4"]:

@@ -23,6 +23,9 @@ CAMERA_DISTANCE = 4.0
 FOCAL_PER_WIDTH = 1.1
 """Focal length over the picture's side: at CAMERA_DISTANCE a normalised object of any shape is whole in the picture."""
 
+NUM_FIXED_CAMERAS = 6
+"""How many cameras every object is seen from."""
+
 _ELEVATIONS_DEGREES = (28.0, -18.0)
 
 _SKY, _GROUND = 0.42, 0.22
@@ -68,7 +71,7 @@ def fixed_cameras(size: int) -> list[Camera]:
     """
     return [
         camera_around(np.radians(60 * turn - 60), np.radians(_ELEVATIONS_DEGREES[turn % 2]), size=size)
-        for turn in range(6)
+        for turn in range(NUM_FIXED_CAMERAS)
     ]
 
 

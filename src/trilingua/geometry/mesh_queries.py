@@ -14,6 +14,7 @@ import numpy as np
 import warp as wp
 from jaxtyping import Bool, Float, Float32, Int32, UInt8
 
+from trilingua.core.errors import InputError
 from trilingua.geometry import mesh_kernels
 from trilingua.geometry.meshes import Mesh
 from trilingua.geometry.warp_devices import find_device
@@ -45,7 +46,7 @@ class Hits(NamedTuple):
 
 
 class MeshQueries:
-    """A mesh made ready to be asked.
+    """A mesh made ready to be asked. One that is slivers alone has no nearest place: asking for it is an InputError.
 
     Args:
         mesh: best in [-1, 1]^3, where float32 resolves 1e-7.
@@ -106,7 +107,8 @@ class MeshQueries:
     def _closest(self, points: np.ndarray, *, signed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         inputs = (self._vectors(points), float(self.accuracy), signed)
         distances, faces, weights = self._run(mesh_kernels.find_closest, inputs, len(points))
-        assert (faces >= 0).all(), "every point has a nearest triangle"
+        if (faces < 0).any():
+            raise InputError("mesh has triangles too thin to be measured alone; repair it")
         return distances, faces, weights
 
     def _run(self, kernel: wp.Kernel, inputs: tuple, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

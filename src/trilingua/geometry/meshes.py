@@ -50,6 +50,13 @@ class Mesh:
         return self.vertices[self.faces]
 
     @property
+    def used_vertices(self) -> Float[np.ndarray, "used 3"]:
+        """The vertices that triangles have as corners."""
+        used = np.zeros(len(self.vertices), bool)
+        used[self.faces] = True
+        return self.vertices[used]
+
+    @property
     def area_vectors(self) -> Float[np.ndarray, "face 3"]:
         """Each triangle's normal, as long as its area."""
         a, b, c = np.moveaxis(self.triangles, 1, 0)
@@ -58,7 +65,7 @@ class Mesh:
     @property
     def bounds(self) -> Float[np.ndarray, "2 3"]:
         """Least and largest coordinates of what the triangles use."""
-        used = self.vertices[np.unique(self.faces)]
+        used = self.used_vertices
         return np.stack([used.min(axis=0), used.max(axis=0)])
 
     @property
@@ -207,7 +214,7 @@ def _problems(mesh: Mesh) -> Iterator[str]:
     if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
         yield f"mesh has a face with vertex {int(mesh.faces.max())} of {len(mesh.vertices)}; the file may be truncated"
         return
-    used = mesh.vertices[np.unique(mesh.faces)]
+    used = mesh.used_vertices
     if not np.isfinite(used).all():
         count = int((~np.isfinite(used).all(axis=1)).sum())
         yield f"mesh has {count} vertices that are not finite numbers; repair the file"

@@ -63,7 +63,7 @@ def split_long_edges(
         max_faces: splitting ends before the mesh has more triangles than this.
     """
     done = Subdivided(corners, faces, np.arange(len(faces)))
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(_MAX_ROUNDS if among.any() else 0):
         edges, of_face = _edges(done.faces)
         ends = done.corners[edges, :3]
         long = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1) > longest

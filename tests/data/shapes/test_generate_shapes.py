@@ -48,7 +48,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two meshes that can be used and five that cannot."""
+    """Two meshes that can be used and six that cannot."""
     meshes = tmp_path / "meshes"
     save_mesh(cube(), meshes / "a_cube.glb")
     save_mesh(open_box(), meshes / "open.glb")
@@ -56,6 +56,7 @@ def folder(tmp_path):
     (meshes / "flat.obj").write_text("v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n")
     (meshes / "huge.obj").write_text("v 0 0 0\nv 1e20 0 0\nv 0 1e20 0\nf 1 2 3\n")
     (meshes / "nan.obj").write_text("v nan 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    (meshes / "sliver.obj").write_text("v 0 0 0\nv 1 0 0\nv .5 1e-6 0\nf 1 2 3\n")
     (meshes / "torn.glb").write_bytes((meshes / "a_cube.glb").read_bytes()[:300])
     return meshes
 
@@ -138,9 +139,9 @@ def test_a_bad_mesh_costs_only_itself(folder, tmp_path):
     manifest = generate_shapes(tmp_path / "data", small(len(source)), source=source)
     assert [record["name"] for record in manifest["objects"]] == ["a_cube.glb", "open.glb"]
     assert [record["watertight"] for record in manifest["objects"]] == [True, False]
-    assert manifest["counts"]["skipped"] == 5
-    where = {name: f"{folder / name}: " for name in manifest["skipped"]}
-    reasons = {name: reason.removeprefix(where[name]) for name, reason in manifest["skipped"].items()}
+    assert manifest["counts"]["skipped"] == 6
+    assert list(manifest["skipped"]) == [f"SHAPE_tiny_{index:06d}" for index in (1, 2, 3, 4, 6, 7)]
+    reasons = dict(reason.removeprefix(f"{folder}/").split(": ", 1) for reason in manifest["skipped"].values())
     torn = reasons.pop("torn.glb")
     assert torn.startswith("cannot be read as GLB (")
     assert torn.endswith("); it may be truncated")
@@ -149,6 +150,7 @@ def test_a_bad_mesh_costs_only_itself(folder, tmp_path):
         "flat.obj": "mesh has no area (1 faces on a line or point); expected triangles",
         "huge.obj": "mesh has a coordinate of 1e+20; allowed are at most 1e+09, rescale it",
         "nan.obj": "mesh has 1 vertices that are not finite numbers; repair the file",
+        "sliver.obj": "mesh has triangles too thin to be measured alone; repair it",
     }
     again = bytes_of(tmp_path / "data")
     assert generate_shapes(tmp_path / "data", small(len(source)), source=source) == manifest
@@ -172,7 +174,26 @@ def test_libraries_keep_their_papers(tmp_path):
     first = manifest["objects"][0]
     assert (first["caption"], first["creator"], first["licence"]) == ("Crate é", "Ann", "CC-BY 3.0 by somebody")
     assert first["frame"]["scale"] == pytest.approx(1.205 / 2 / 0.95)
-    assert list(manifest["skipped"]) == ["tiny.sh3f:tiny#torn"]
+    (reason,) = manifest["skipped"].values()
+    assert reason.startswith(f"tiny.sh3f:tiny#torn: {tmp_path / 'tiny.sh3f'}: /tiny/torn/torn.obj: ")
+
+
+def test_meshes_of_one_name_from_two_folders_are_both_counted(folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(folder / "nan.obj", other)
+    shutil.copy(folder / "a_cube.glb", other)
+    source = open_sources([folder / "nan.obj", other])
+    assert generate_shapes(tmp_path / "data", small(3), source=source)["counts"]["skipped"] == 2
+
+
+def test_an_open_mesh_is_measured_alike_wherever_it_stands(tmp_path):
+    box = open_box()
+    for number, height in enumerate((0.0, 30.0, -30.0)):
+        save_mesh(box.replace(vertices=box.vertices + (0, 0, height)), tmp_path / "in" / f"{number}.glb")
+    generate_shapes(tmp_path / "data", small(3), source=open_sources([tmp_path / "in"]))
+    faces = [ShapeFolder(tmp_path / "data").arrays(index).mesh.faces.tolist() for index in range(3)]
+    assert faces[0] == faces[1] == faces[2]
 
 
 def test_an_object_inside_out_is_turned_before_it_is_measured(tmp_path):
@@ -195,7 +216,7 @@ def test_other_settings_are_refused_and_a_larger_number_is_not(made, folder, tmp
     assert "was begun with source " in str(error.value)
     with pytest.raises(InputError) as error:
         generate_shapes(tmp_path / "new", small(9), source=open_sources([folder]))
-    assert str(error.value) == "num_objects: 9 is too many; there are 7 shapes"
+    assert str(error.value) == "num_objects: 9 is too many; there are 8 shapes"
     assert not (tmp_path / "new").exists()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").write_text("x")

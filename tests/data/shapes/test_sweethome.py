@@ -7,6 +7,7 @@ import pytest
 from tests.data.shapes.libraries import CATALOGUE, write_library
 
 from trilingua.core.errors import InputError
+from trilingua.data.shapes import sweethome
 from trilingua.data.shapes.sweethome import FurnitureLibrary, parse_properties
 
 
@@ -75,6 +76,34 @@ def test_a_torn_model_leaves_the_others(tmp_path):
         library.load(2)
     assert str(error.value).startswith(f"{tmp_path / 'tiny.sh3f'}: /tiny/torn/torn.obj: ")
     assert str(error.value).endswith("may be truncated")
+
+
+def test_a_member_that_cannot_be_unpacked_is_refused_wherever_it_is_hurt(tmp_path):
+    path = tmp_path / "packed.sh3f"
+    with (
+        zipfile.ZipFile(write_library(tmp_path / "tiny.sh3f")) as archive,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in archive.namelist():
+            packed.writestr(name, archive.read(name))
+        member = packed.getinfo("tiny/turned/crate.obj")
+    library, whole = FurnitureLibrary.open(path), path.read_bytes()
+    start = member.header_offset + 30 + len(member.filename)
+    for place in range(start, start + member.compress_size, 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        with pytest.raises(InputError, match="the library may be truncated"):
+            library.load(1)
+
+
+def test_a_model_beside_the_catalogue_has_its_colors(tmp_path):
+    path = tmp_path / "flat.sh3f"
+    with zipfile.ZipFile(write_library(tmp_path / "tiny.sh3f")) as archive, zipfile.ZipFile(path, "w") as flat:
+        for name in archive.namelist():
+            if name != sweethome.CATALOGUE:
+                flat.writestr(name.removeprefix("tiny/crate/"), archive.read(name))
+        flat.writestr(sweethome.CATALOGUE, CATALOGUE.replace("/tiny/crate/crate.obj", "/crate.obj").encode("latin-1"))
+    colors = FurnitureLibrary.open(path).load(0).mesh.face_colors
+    assert {(250, 0, 0), (0, 0, 250), (0, 204, 0)} <= set(map(tuple, colors.tolist()))
 
 
 def test_what_is_no_library_is_refused(tmp_path):

@@ -49,6 +49,17 @@ def test_a_mesh_turned_inside_out_has_the_same_code(model):
         assert torch.equal(one, other)
 
 
+def test_an_open_mesh_has_the_same_code_wherever_it_stands(model):
+    """Its signed volume, by which it is turned, depends on where it is counted from."""
+    lid = box().area_vectors[:, 2] > 0.1
+    opened = box().replace(faces=box().faces[~lid])
+    blocks = [
+        model.encode(opened.replace(vertices=opened.vertices + (0, 0, height))).blocks for height in (0.0, 4.0, -4.0)
+    ]
+    for moved in blocks[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(blocks[0], moved, strict=True))
+
+
 def test_fewer_scales_decode_to_the_prefix(model):
     code = model.encode(box())
     points = torch.rand(50, 3) * 2 - 1

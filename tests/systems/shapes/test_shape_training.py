@@ -2,18 +2,26 @@
 
 import dataclasses
 import json
+import shutil
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from trilingua.core.config import from_json, replace_dotted, to_json
-from trilingua.core.errors import CheckpointError, ConfigError
+from trilingua.core.errors import CheckpointError, ConfigError, InputError
 from trilingua.core.presets import get_preset, preset_names
-from trilingua.data.shapes.files import ShapeFolder
+from trilingua.data.shapes.files import ShapeFolder, ShapesConfig
+from trilingua.data.shapes.generate import generate_shapes
+from trilingua.data.shapes.streams import ShapeStream
+from trilingua.geometry.fields import insideness
+from trilingua.metrics.geometry import NEAR, compute_iou
+from trilingua.quantize.vq import code_usage
 from trilingua.systems.shapes.build import build_tokenizer, is_shape_run, load_tokenizer, write_slim_run
 from trilingua.systems.shapes.config import ShapeConfig
 from trilingua.systems.shapes.inputs import read_from_folder
+from trilingua.systems.shapes.task import ShapeTask
 from trilingua.systems.shapes.train import train_shapes
 from trilingua.tokenizers.shapes.flexible_planes import FlexibleConfig
 from trilingua.tokenizers.shapes.protocol import Judged, Rays, ShapeTokenizer
@@ -76,6 +84,70 @@ def test_a_stage_begins_with_the_stage_before(shape_folder, tmp_path):
     assert not (tmp_path / "third").exists()
 
 
+def test_a_stage_goes_on_without_the_stage_before(shape_folder, tmp_path):
+    changes = {"data": str(shape_folder), "trainer.max_steps": 1, "trainer.eval_every_steps": 0, **ONE_THREAD}
+    second = replace_dotted(get_preset("shape-set-tiny"), changes)
+    train_shapes(
+        dataclasses.replace(second, tokenizer=dataclasses.replace(second.tokenizer, scales=())), tmp_path / "a"
+    )
+    second = dataclasses.replace(second, start=str(tmp_path / "a"))
+    train_shapes(second, tmp_path / "b")
+    shutil.rmtree(tmp_path / "a")
+    assert train_shapes(replace_dotted(second, {"trainer.max_steps": 2}), tmp_path / "b", resume=True).step == 2
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_resumed_run_is_one_that_was_not_interrupted(name, shape_folder, tmp_path):
+    config = replace_dotted(
+        get_preset(name),
+        {"data": str(shape_folder), "trainer.max_steps": 6, "trainer.save_every_steps": 3, "held_out": 0, **ONE_THREAD},
+    )
+    train_shapes(config, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "parts")
+    shutil.rmtree(tmp_path / "parts" / "state" / "step_00000006")
+    assert train_shapes(config, tmp_path / "parts", resume=True).step == 6
+    assert (tmp_path / "parts" / "model.safetensors").read_bytes() == (
+        tmp_path / "whole" / "model.safetensors"
+    ).read_bytes()
+
+
+def test_figures_while_training_are_those_of_the_metrics(tiny_shape_run, shape_folder, tmp_path):
+    config, tokenizer = load_tokenizer(tiny_shape_run)
+    stream = ShapeStream(
+        ShapeFolder(shape_folder), read_from_folder(tokenizer), batch_size=2, num_uniform=1, num_near=1, seed=0
+    )
+    held_out = stream.held_out(range(3))
+    figures = ShapeTask(config, tokenizer, held_out=held_out, num_uniform=256).evaluate(0, tmp_path)
+    codes = tokenizer.encode(held_out.inputs)
+    ious, right = [], []
+    for index, field in enumerate(tokenizer.decode(codes)):
+        inside = (insideness(field, held_out.places[index]) > 0).numpy()
+        truth = held_out.distances[index].numpy() < 0
+        ious.append(compute_iou(inside[:256], truth[:256]))
+        near = np.abs(held_out.distances[index].numpy()) <= NEAR
+        right.append((inside == truth)[near].mean())
+    assert figures["iou"] == pytest.approx(np.mean(ious))
+    assert figures["near_accuracy"] == pytest.approx(np.mean(right))
+    used = [code_usage(block, tokenizer.blocks()[0].vocabulary)["perplexity"] for block in (codes[0], codes[-1])]
+    assert [figures["perplexity_first"], figures["perplexity_last"]] == pytest.approx(used)
+    alone = ShapeTask(config, tokenizer, held_out=held_out, num_uniform=0).evaluate(0, tmp_path)
+    assert set(figures) - set(alone) == {"iou", "cross_scale_iou"}
+
+
+def test_pictures_alone_are_enough_to_learn_from(tmp_path):
+    config = ShapesConfig(
+        num_objects=6, num_points=1, num_uniform=0, num_near=0, num_random_views=1, view_size=16, voxel_resolution=16
+    )
+    generate_shapes(tmp_path / "data", config)
+    changes = {"data": str(tmp_path / "data"), "tokenizer.occupancy_weight": 0.0, "tokenizer.scales": ()}
+    changes |= {"num_uniform": 0, "num_near": 0, "trainer.max_steps": 2, "trainer.eval_every_steps": 1, **ONE_THREAD}
+    train_shapes(replace_dotted(get_preset("shape-triplane-tiny"), changes), tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    judged = [line for line in lines if "evaluation/color" in line]
+    assert [line["step"] for line in judged] == [1, 2]
+    assert all({"evaluation/mask", "evaluation/depth"} <= line.keys() for line in judged)
+
+
 def test_the_mesh_stage_begins_with_the_triplane_stage_and_keeps_its_codes(tiny_triplane_run, shape_folder, tmp_path):
     first = get_preset("shape-triplane-tiny")
     mesh = FlexibleConfig(resolution=8, hidden_dim=16)
@@ -111,7 +183,6 @@ def test_the_mesh_stage_begins_with_the_triplane_stage_and_keeps_its_codes(tiny_
             {"tokenizer.view_size": 32},
             "view_size: 32; the pictures are 16 x 16; make data with --view-size 32, or set --tokenizer.view-size",
         ),
-        ({"tokenizer.num_views": 9}, "num_views: 9; there are 7 pictures of the object"),
     ],
 )
 def test_pictures_that_do_not_do_are_refused_in_words(changes, message, shape_folder, tmp_path):
@@ -139,6 +210,11 @@ def test_pictures_that_do_not_do_are_refused_in_words(changes, message, shape_fo
             "shape-triplane-tiny",
             {"num_uniform": 0, "num_near": 0},
             "num_uniform, num_near: both are 0; expected places to learn from",
+        ),
+        (
+            "shape-triplane",
+            {"tokenizer": TriplaneConfig(num_views=7)},
+            "num_views: 7; a mesh is seen by 6 fixed cameras, so expected at most as many",
         ),
         (
             "shape-triplane-paper",
@@ -210,6 +286,11 @@ def test_the_papers_sizes_make_a_step(name):
     [
         ({"data": ""}, "data: is not set; pass --data with a shape data directory"),
         ({"held_out": 6}, "{data}: holds 8 objects; training needs 10"),
+        (
+            {"tokenizer.num_points": 300},
+            "num_points: 300; there are 256 points of the object; make data with --num-points 300, or set "
+            "--tokenizer.num-points",
+        ),
         ({"num_near": 300}, "num_near: 300; {data} holds 256 such places of each object"),
     ],
 )
@@ -219,6 +300,14 @@ def test_data_that_do_not_do_are_refused_in_words(changes, message, shape_folder
         train_shapes(config, tmp_path / "run")
     assert str(caught.value) == message.format(data=shape_folder)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("manifest", ['{"settings": {}}', "[]", '{"objects": 3}'])
+def test_data_of_another_kind_are_refused_in_words(manifest, tmp_path):
+    (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.raises(InputError) as caught:
+        ShapeFolder(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: is no shape data directory; make one with `trilingua data shapes`"
 
 
 def test_folders_that_are_no_runs_are_refused_in_words(tiny_shape_run, tmp_path):

@@ -181,6 +181,25 @@ def test_points_are_the_first_ones_or_those_that_a_generator_chooses(tokenizer):
     assert len(np.unique(drawn[:, 0])) == 128
     np.testing.assert_array_equal(drawn[:, :3], -drawn[:, 3:])
     assert not np.array_equal(drawn, first)
+    few = SurfacePoints(*(values[:100] for values in points))
+    with pytest.raises(ConfigError) as caught:
+        tokenizer.prepare(few)
+    assert str(caught.value) == (
+        "num_points: 128; there are 100 points of the object; make data with --num-points 128, or set "
+        "--tokenizer.num-points"
+    )
+
+
+def test_numbers_of_latents_are_drawn_in_training(monkeypatch):
+    tokenizer = SetTokenizer(dataclasses.replace(LATENTS, other_counts=(3, 9))).train()
+    inputs, judged = spheres()
+    counts, encode = set(), tokenizer.encoder.forward
+    monkeypatch.setattr(
+        tokenizer.encoder, "forward", lambda surface, count=None: counts.add(count) or encode(surface, count)
+    )
+    for _ in range(20):
+        tokenizer.loss(inputs, judged)
+    assert counts == {LATENTS.num_latents, 3, 9}
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ class ShapeFolder:
         path: the folder.
 
     Raises:
-        InputError: no such folder, or not finished.
+        InputError: no such folder, not finished, or of another kind.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -207,6 +207,8 @@ class ShapeFolder:
         if not (self.path / "manifest.json").is_file():
             raise InputError(f"{path}: has no manifest.json; finish it with `trilingua data shapes`")
         self.manifest = read_json(self.path / "manifest.json")
+        if not isinstance(self.manifest, dict) or not isinstance(self.manifest.get("objects"), list):
+            raise InputError(f"{path}: is no shape data directory; make one with `trilingua data shapes`")
         self.records: list[dict[str, Any]] = self.manifest["objects"]
 
     def __len__(self) -> int:

@@ -136,15 +136,20 @@ def _make_object(index: int) -> None:
     name = _worker.source.name(index)
     try:
         shape = _worker.source.load(index)
-        mesh = shape.mesh.outward()
-        check_mesh(mesh)
+        check_mesh(shape.mesh)
+        frame = Frame.of(shape.mesh)
+        generator = make_generator(config.seed, "measured", config.split, index)
+        arrays = measure(frame.normalize(shape.mesh).outward(), config, generator)
     except InputError as error:
-        record = {"stem": layout.stem(index), "name": name, "skipped": " ".join(str(error).split())}
+        reason = " ".join(str(error).split())
+        record = {
+            "stem": layout.stem(index),
+            "name": name,
+            "skipped": reason if name in reason else f"{name}: {reason}",
+        }
         layout.arrays_path(index).unlink(missing_ok=True)
         write_json(layout.record_path(index), record)
         return
-    frame = Frame.of(mesh)
-    arrays = measure(frame.normalize(mesh), config, make_generator(config.seed, "measured", config.split, index))
     arrays.save(layout.arrays_path(index))
     write_json(layout.record_path(index), _record(layout.stem(index), shape, arrays, frame, config))
 
@@ -172,7 +177,7 @@ def _write_manifest(layout: ShapesLayout, settings: dict[str, Any]) -> dict[str,
     indices = range(layout.config.num_objects)
     records = [read_json(layout.record_path(index)) for index in indices]
     used = [record for record in records if "skipped" not in record]
-    skipped = {record["name"]: record["skipped"] for record in records if "skipped" in record}
+    skipped = {record["stem"]: record["skipped"] for record in records if "skipped" in record}
     if not used:
         raise InputError(f"none of {len(records)} shapes could be used; the first: {next(iter(skipped.values()))}")
     paths = [layout.record_path(index) for index in indices]

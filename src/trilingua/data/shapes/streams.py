@@ -81,23 +81,25 @@ class ShapeStream(EpochStream[ShapeBatch]):
     def make(self, positions: Sequence[int], epoch: int) -> ShapeBatch:
         """Return objects with points and places that depend on the seed, the epoch and the object alone."""
         parts = [self._object(index, make_generator(self._seed, "shape", epoch, index)) for index in positions]
-        batch = _stack(parts)
-        if not self._num_rays:
-            return batch
-        assert isinstance(self._folder, ShapeFolder), "latents have no pictures, and what reads them no rays"
-        seen = [
-            draw_rays(self._folder.views(index), self._num_rays, make_generator(self._seed, "rays", epoch, index))
-            for index in positions
-        ]
-        return batch._replace(rays=Rays(*(torch.from_numpy(np.stack(part)) for part in zip(*seen, strict=True))))
+        return self._with_rays(_stack(parts), positions, epoch)
 
     def held_out(self, positions: Sequence[int]) -> ShapeBatch:
-        """Return objects with the points that are always read, and all places."""
+        """Return objects with the points that are always read, and all places; rays are always the same."""
         parts = []
         for index in positions:
             distances = self._folder.distances(index)
             parts.append((self._read(self._folder, index, None), distances.points, distances.distances))
-        return _stack(parts)
+        return self._with_rays(_stack(parts), positions, "held out")
+
+    def _with_rays(self, batch: ShapeBatch, positions: Sequence[int], key: int | str) -> ShapeBatch:
+        if not self._num_rays:
+            return batch
+        assert isinstance(self._folder, ShapeFolder), "latents have no pictures, and what reads them no rays"
+        seen = [
+            draw_rays(self._folder.views(index), self._num_rays, make_generator(self._seed, "rays", key, index))
+            for index in positions
+        ]
+        return batch._replace(rays=Rays(*(torch.from_numpy(np.stack(part)) for part in zip(*seen, strict=True))))
 
     def _object(self, index: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         known = self._folder.distances(index)

@@ -7,6 +7,7 @@ Source: Sweet Home 3D, `DefaultFurnitureCatalog` (the catalogue's keys).
 
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,6 +24,7 @@ from trilingua.geometry.meshes import Mesh
 CATALOGUE = "PluginFurnitureCatalog.properties"
 
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, EOFError)
 _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "f": "\f"}
 
 
@@ -47,7 +49,7 @@ class FurnitureLibrary:
         try:
             with zipfile.ZipFile(path) as archive:
                 values = parse_properties(archive.read(CATALOGUE))
-        except (zipfile.BadZipFile, KeyError, OSError, EOFError) as error:
+        except (*_UNREADABLE, KeyError) as error:
             raise InputError(
                 f"{path}: is no furniture library, or is truncated; expected a zip with {CATALOGUE}"
             ) from (error)
@@ -100,18 +102,19 @@ class FurnitureLibrary:
 
     def _read(self, model: str, where: str) -> Mesh:
         name = model.lstrip("/")
-        folder = PurePosixPath(name).parent.as_posix()
+        folder = PurePosixPath(name).parent
+        prefix = "" if folder == PurePosixPath() else f"{folder}/"
         try:
             with zipfile.ZipFile(self.path) as archive:
                 content = archive.read(name)
                 beside = {
-                    entry.removeprefix(f"{folder}/"): archive.read(entry)
+                    entry.removeprefix(prefix): archive.read(entry)
                     for entry in archive.namelist()
-                    if entry.startswith(f"{folder}/") and not entry.endswith("/") and entry != name
+                    if entry.startswith(prefix) and not entry.endswith("/") and entry != name
                 }
         except KeyError:
             raise InputError(f"{where}: is not in the library; it may be truncated") from None
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
+        except _UNREADABLE as error:
             raise InputError(f"{where}: cannot be unpacked ({error}); the library may be truncated") from error
         ending = PurePosixPath(name).suffix.lower()
         if ending != ".obj":

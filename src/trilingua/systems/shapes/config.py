@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from trilingua.core.config import require_at_least
 from trilingua.core.errors import ConfigError
 from trilingua.core.presets import preset
+from trilingua.geometry.mesh_pictures import NUM_FIXED_CAMERAS
 from trilingua.quantize.multiscale import MultiScaleConfig
 from trilingua.tokenizers.shapes.flexible_planes import FlexibleConfig
 from trilingua.tokenizers.shapes.sets import SetConfig
@@ -49,6 +50,11 @@ class ShapeConfig:
             raise ConfigError("num_uniform, num_near: both are 0; expected places to learn from")
 
     def _check_views(self, tokenizer: TriplaneConfig) -> None:
+        if tokenizer.num_views > NUM_FIXED_CAMERAS:
+            raise ConfigError(
+                f"num_views: {tokenizer.num_views}; a mesh is seen by {NUM_FIXED_CAMERAS} fixed cameras, so expected "
+                "at most as many"
+            )
         places = self.num_uniform + self.num_near
         if not self.num_rays and (tokenizer.mesh is not None or not tokenizer.occupancy_weight):
             wanted = (

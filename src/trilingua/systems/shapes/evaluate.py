@@ -10,17 +10,18 @@ import torch
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.random import make_generator
 from trilingua.data.shapes.files import ShapeFolder
-from trilingua.geometry.fields import Field, Grid, insideness
+from trilingua.geometry.fields import Field, Grid
 from trilingua.geometry.isosurface import extract_surface
-from trilingua.geometry.mesh_pictures import BACKGROUND, fixed_cameras
+from trilingua.geometry.mesh_pictures import BACKGROUND, NUM_FIXED_CAMERAS
 from trilingua.geometry.mesh_queries import MeshQueries
 from trilingua.geometry.meshes import Frame, Mesh, SurfacePoints, sample_surface
 from trilingua.geometry.posed_views import PosedViews, picture_rays
 from trilingua.geometry.srgb import bytes_from_unit
 from trilingua.geometry.volume_rendering import draw_field
 from trilingua.metrics.codes import bytes_per_object, score_codes
-from trilingua.metrics.geometry import THRESHOLDS, cross_scale_iou, near_surface_accuracy, score_distances
+from trilingua.metrics.geometry import THRESHOLDS, score_distances
 from trilingua.metrics.image import score_color
+from trilingua.systems.shapes.insides import compare_insides
 from trilingua.systems.shapes.pipeline import RESOLUTION, ShapeModel, mesh_of
 from trilingua.tokenizers.shapes.codes import ShapeCode
 
@@ -81,7 +82,7 @@ def evaluate_shapes(
         predicted = code.frame.restore(mesh_of(surface)) if len(surface.faces) else None
         row = compare_surfaces(predicted, arrays.mesh, index)
         places = _in_frame(arrays.distances.points, code.frame, model.device)
-        row |= _compare_insides(prefixes, places, arrays.distances.distances, num_uniform)
+        row |= compare_insides(prefixes, places, arrays.distances.distances, num_uniform=num_uniform)
         views = PosedViews(cameras=arrays.cameras, pictures=arrays.pictures)
         row |= _compare_pictures(field, views, code.frame, model.device)
         row["color_error"] = _compare_colors(field, arrays.points, code.frame, model.device)
@@ -91,7 +92,7 @@ def evaluate_shapes(
     return {
         "num_objects": len(rows),
         "num_empty": sum(row["empty"] for row in rows),
-        **{name: _mean([row[name] for row in rows]) for name in _MEANS if name in rows[0]},
+        **{name: _mean([row.get(name) for row in rows]) for name in _MEANS if name in rows[0]},
         "iou_at": np.mean([row["iou_at"] for row in rows], axis=0).tolist(),
         "families": {
             family: _mean([row["iou"] for row, own in zip(rows, families, strict=True) if own == family])
@@ -150,20 +151,9 @@ def bytes_of(code: ShapeCode, *, scales: int | None = None) -> int:
     return bytes_per_object(layout.num_ids[:scales], layout.vocabularies[:scales]) + code.num_bytes_of_latents()
 
 
-def _compare_insides(
-    prefixes: Sequence[Field], places: torch.Tensor, distances: np.ndarray, num_uniform: int
-) -> dict[str, Any]:
-    """Return IoU and accuracy at places of the fields' frame, of what more and more scales decode to."""
-    inside = [(insideness(field, places) > 0).cpu().numpy() for field in prefixes]
-    truth = distances < 0
-    scores = cross_scale_iou([prefix[:num_uniform] for prefix in inside], truth[:num_uniform])
-    return {**scores, "near_accuracy": near_surface_accuracy(inside[-1], truth, distances)}
-
-
 def _compare_pictures(field: Field, views: PosedViews, frame: Frame, device: torch.device) -> dict[str, float]:
     """Return how like the truth the field looks where nobody looked from; nothing of a field without colours."""
-    begin = len(fixed_cameras(1))
-    unseen = list(zip(views.cameras, views.pictures, strict=True))[begin : begin + NUM_VIEWS]
+    unseen = list(zip(views.cameras, views.pictures, strict=True))[NUM_FIXED_CAMERAS:][:NUM_VIEWS]
     if not unseen or field.colors(torch.zeros(1, 3, device=device)) is None:
         return {}
     background = torch.tensor(BACKGROUND, device=device) / 255

@@ -80,10 +80,9 @@ class ShapeModel:
         check_mesh(mesh)
         if not allow_non_manifold:
             check_manifold(mesh)
-        outward = mesh.outward()
-        frame = Frame.of(outward)
+        frame = Frame.of(mesh)
         options = {} if num_latents is None else {"num_latents": num_latents}
-        return self._encode(read_from_mesh(self.tokenizer, frame.normalize(outward)), frame, **options)
+        return self._encode(read_from_mesh(self.tokenizer, frame.normalize(mesh).outward()), frame, **options)
 
     def encode_voxels(self, voxels: Voxels, frame: Frame = UNIT) -> ShapeCode:
         """Return the code of voxels, for a voxel tokenizer.

@@ -2,22 +2,23 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from trilingua.core.config import to_json
 from trilingua.data.shapes.streams import ShapeBatch
-from trilingua.geometry.fields import insideness
 from trilingua.metrics.codes import score_codes
-from trilingua.metrics.geometry import cross_scale_iou, near_surface_accuracy
 from trilingua.quantize.vq import single_precision
 from trilingua.systems.shapes.build import AnyTokenizer, write_run_config
 from trilingua.systems.shapes.config import ShapeConfig
+from trilingua.systems.shapes.insides import compare_insides
 from trilingua.tokenizers.shapes.codes import Codes
-from trilingua.tokenizers.shapes.protocol import Judged
+from trilingua.tokenizers.shapes.protocol import Judged, Rays
 from trilingua.training.task import TrainTask
 
 _JUDGED_AT_ONCE = 8
@@ -68,7 +69,7 @@ class ShapeTask(TrainTask):
     def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
         """Return IoU of all scales and their mean, accuracy near the surface, and perplexity of the codes.
 
-        Where distances are not known, the losses instead of the first three.
+        What there are no places to judge by is left out; without any, the losses are there instead.
         """
         if self.held_out is None:
             return {}
@@ -78,12 +79,12 @@ class ShapeTask(TrainTask):
         with single_precision(self.held_out.inputs.to(device)):
             for start in range(0, len(self.held_out.inputs), _JUDGED_AT_ONCE):
                 chosen = slice(start, start + _JUDGED_AT_ONCE)
-                all_inputs, places, distances, _ = self.held_out
-                some = ShapeBatch(all_inputs[chosen], places[chosen], distances[chosen])
-                codes = self.tokenizer.encode(some.inputs.to(device))
+                some = send_to_device(_part(self.held_out, chosen), device)
+                codes = self.tokenizer.encode(some.inputs)
                 all_codes.append(codes)
                 found += self._judge(codes, some) if some.places.shape[1] else self._rate(some)
-        figures = {name: sum(one[name] for one in found) / len(found) for name in found[0]}
+        names = dict.fromkeys(name for one in found for name in one)
+        figures = {name: fmean(one[name] for one in found if name in one) for name in names}
         if (vocabulary := self.tokenizer.blocks()[0].vocabulary) is not None:
             together = [torch.cat(parts).cpu() for parts in zip(*all_codes, strict=True)]
             perplexity = score_codes(together, vocabulary)["perplexity"]
@@ -92,25 +93,24 @@ class ShapeTask(TrainTask):
 
     def _rate(self, batch: ShapeBatch) -> list[dict[str, float]]:
         """Return the losses of a batch without places to judge by, for each object the same."""
-        device = next(self.tokenizer.parameters()).device
-        _, parts = self.tokenizer.loss(
-            batch.inputs.to(device), Judged(batch.places.to(device), batch.distances.to(device))
-        )
+        _, parts = self.loss(batch)
         return [{name: float(part) for name, part in parts.items()}] * len(batch.inputs)
 
     def _judge(self, codes: Codes, batch: ShapeBatch) -> list[dict[str, float]]:
         """Return the figures of each object of a batch."""
         prefixes = [self.tokenizer.decode(codes, upto=upto + 1) for upto in range(len(codes))]
         figures = []
-        for index, (places, distances) in enumerate(zip(batch.places, batch.distances, strict=True)):
-            truth = (distances < 0).numpy()
-            inside = [(insideness(fields[index], places) > 0).cpu().numpy() for fields in prefixes]
-            uniform = slice(self.num_uniform)
-            scores = cross_scale_iou([prefix[uniform] for prefix in inside], truth[uniform])
-            near = near_surface_accuracy(inside[-1], truth, distances.numpy())
-            figures.append({
-                "iou": scores["iou"],
-                "cross_scale_iou": scores["cross_scale_iou"],
-                "near_accuracy": 1.0 if near is None else near,
-            })  # fmt: skip
+        for fields, places, distances in zip(zip(*prefixes, strict=True), batch.places, batch.distances, strict=True):
+            scores = compare_insides(fields, places, distances.cpu().numpy(), num_uniform=self.num_uniform)
+            figures.append({name: scores[name] for name in _JUDGED if name in scores})
         return figures
+
+
+_JUDGED = ("iou", "cross_scale_iou", "near_accuracy")
+"""Of what `compare_insides` returns, what is logged."""
+
+
+def _part(batch: ShapeBatch, chosen: slice) -> ShapeBatch:
+    """Return some objects of a batch."""
+    rays = None if batch.rays is None else Rays(*(values[chosen] for values in batch.rays))
+    return ShapeBatch(batch.inputs[chosen], batch.places[chosen], batch.distances[chosen], rays)

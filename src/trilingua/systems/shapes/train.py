@@ -33,7 +33,7 @@ def train_shapes(config: ShapeConfig, run: Path, *, resume: bool = False) -> Tra
         )
     torch.manual_seed(config.trainer.seed)
     tokenizer = build_tokenizer(config)
-    if config.start:
+    if config.start and not resume:  # a checkpoint holds what became of it
         begin_with(tokenizer, config.start)
     read = read_from_folder(tokenizer)
     read(folder, 0, None)  # objects that cannot be read are refused before anything is written

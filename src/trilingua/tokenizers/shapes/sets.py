@@ -203,9 +203,18 @@ class SetTokenizer(ScaledCodes):
     def prepare(
         self, shape: SurfacePoints, generator: np.random.Generator | None = None
     ) -> Float32[np.ndarray, "point 6"]:
-        """Return the first `num_points` places with their normals, or some that the generator chooses."""
-        count = self.config.num_points
-        chosen = slice(count) if generator is None else generator.permutation(len(shape.points))[:count]
+        """Return the first `num_points` places with their normals, or some that the generator chooses.
+
+        Raises:
+            ConfigError: there are fewer.
+        """
+        count, known = self.config.num_points, len(shape.points)
+        if known < count:
+            raise ConfigError(
+                f"num_points: {count}; there are {known} points of the object; make data with --num-points {count}, "
+                "or set --tokenizer.num-points"
+            )
+        chosen = slice(count) if generator is None else generator.permutation(known)[:count]
         return np.concatenate([shape.points[chosen], shape.normals[chosen]], axis=1).astype(np.float32)
 
     def forward(self, surface: Float[Tensor, "batch point 6"], num_latents: int | None = None) -> SetCoding:
