@@ -65,8 +65,8 @@ def test_objects_without_a_place_in_the_picture_are_refused_in_words() -> None:
     with pytest.raises(InputError) as caught:
         cell_targets(scene, np.zeros((2, 2), np.int8), CLEVR)
     assert str(caught.value) == (
-        "a.png: objects[1] has no pixel_coords, which the targets of its cells need; "
-        "make the data with `trilingua data clevr`"
+        "objects[1] has no pixel_coords, which the targets of its cells need; compute them with `complete_scene` of "
+        "`trilingua.data.clevr.placement`"
     )
 
 

@@ -28,7 +28,7 @@ def stream_of(
     augmentation: AugmentConfig | None = None,
 ) -> PictureStream:
     return PictureStream(
-        data,
+        ClevrFolder(data),
         index_map=index_maps(),
         prepare=lambda picture: image_to_pixels(picture, 32),
         batch_size=batch_size,

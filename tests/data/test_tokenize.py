@@ -15,9 +15,9 @@ from trilingua.data.clevr.files import ClevrFolder, cell_objects
 from trilingua.data.clevr.instructions import INSTRUCTION_TYPES, generate_instructions
 from trilingua.data.referents import UNKNOWN
 from trilingua.data.shards import Shards
-from trilingua.data.tokenize import number_edit
+from trilingua.data.tokenize import number_edit, question_record
 from trilingua.scenes.functions import REFERENCE_TYPES
-from trilingua.scenes.program_text import program_to_text, split_findings
+from trilingua.scenes.program_text import program_from_text, program_to_text, split_findings
 from trilingua.scenes.programs import execute_program
 from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.build import Tokenizers
@@ -122,6 +122,39 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
             assert len(found.scene.objects) == len(edit.target_scene.objects)
             drawn = edit.target_image_filename
             assert list(written.edited_image) == ([] if drawn is None else codes(drawn))
+
+
+def test_steps_of_a_program_are_in_the_order_of_its_words(tiny_tokenizers: Tokenizers) -> None:
+    """CLEVR's own comparisons list both objects first and then ask for both sizes."""
+
+    def node(name: str, *inputs: int, value: str | None = None) -> dict[str, object]:
+        return {"function": name, "inputs": list(inputs), "value_inputs": [value] if value else []}
+
+    def item(shape: str, size: str, x: float) -> dict[str, object]:
+        return {"shape": shape, "size": size, "color": "red", "material": "metal", "3d_coords": [x, 0, 0.7]}
+
+    things = [item("cube", "large", -2), item("sphere", "small", 0), item("cylinder", "small", 2)]
+    scene, sequences = Scene.from_json({"objects": things}), tiny_tokenizers.sequences
+    cube = [node("scene"), node("filter_shape", 0, value="cube"), node("unique", 1)]
+    sphere = [node("scene"), node("filter_shape", 3, value="sphere"), node("unique", 4)]
+    asked = [node("query_size", 2), node("query_size", 5), node("equal_size", 6, 7)]
+    shared = [*cube, node("query_size", 2), node("equal_size", 3, 3)]
+
+    def written(program: list[dict[str, object]]) -> tuple[str, tuple[int, ...]]:
+        record = question_record("Is it?", "no", program, scene, sequences)
+        start = tiny_tokenizers.vocabulary.span("text").start
+        return sequences.text.detokenize([token - start for token in record.program[1:-1]]), record.referents
+
+    text, referents = written([*cube, *sphere, *asked])
+    assert text == (
+        "scene filter_shape:cube1. unique query_size large "
+        "scene filter_shape:sphere2. unique query_size small equal_size"
+    )
+    in_order = program_from_text(program_to_text([*cube, *sphere, *asked])).program
+    assert in_order is not None
+    assert written(in_order) == (text, referents)
+    assert written(shared)[0].count("filter_shape:cube1. unique query_size large") == 2
+    assert question_record("Is it?", "no", [], scene, sequences).program == ()
 
 
 def test_edited_objects_are_in_the_order_that_changes_least(tiny_data: Path, tiny_tokenizers: Tokenizers) -> None:

@@ -1,5 +1,6 @@
 """A data directory to shards: interruptions, several processes, and shards that do not mix."""
 
+import json
 import shutil
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
-from trilingua.core.errors import InputError
+from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.random import make_generator
 from trilingua.data import tokenize_folder as module
 from trilingua.data.augment import AugmentConfig, augment, shift_offsets
@@ -66,6 +67,9 @@ def test_an_interrupted_call_goes_on_where_it_stopped(
         tokenize(tiny_data, tmp_path, tiny_tokenizers)
     assert first.exists()
     assert not second.exists()
+    with pytest.raises(InputError) as caught:
+        Shards(tmp_path, tiny_tokenizers.vocabulary)
+    assert str(caught.value) == f"{tmp_path}: holds 4 of 6 scenes; finish it with the same `trilingua tokenize`"
     written = first.stat().st_mtime_ns
     made: list[int] = []
     monkeypatch.setattr(module, "_make_shard", lambda start: (made.append(start), make_shard(start))[1])
@@ -154,6 +158,45 @@ def test_shards_of_two_kinds_do_not_mix(
             weight.copy_(kept)
     assert tiny_tokenizers.images.digest == before
     assert tokenize(tiny_data, out, tiny_tokenizers) == 6
+
+
+def test_shards_of_other_data_do_not_mix(
+    tiny_data: Path, tiny_shards: Path, tiny_tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    out, other = shutil.copytree(tiny_shards, tmp_path / "shards"), shutil.copytree(tiny_data, tmp_path / "other")
+    questions = other / f"{ClevrFolder(other).name}_questions.json"
+    questions.write_text(questions.read_text().replace("?", " now?"))
+    with pytest.raises(InputError, match="was begun with data"):
+        tokenize(other, out, tiny_tokenizers)
+    settings = json.loads((out / "settings.json").read_text())
+    assert settings.pop("data")
+    (out / "settings.json").write_text(json.dumps(settings))  # as earlier versions wrote it
+    assert tokenize(tiny_data, out, tiny_tokenizers) == 6
+
+
+def test_an_error_names_the_scene(tiny_data: Path, tiny_tokenizers: Tokenizers, tmp_path: Path) -> None:
+    data = shutil.copytree(tiny_data, tmp_path / "data")
+    path = ClevrFolder(data).scene_path(3)
+    whole = json.loads(path.read_text())
+    for changes, message in (
+        ({"view": {}}, "{}: scene: view: expected the fields camera, key_light, back_light, fill_light; got none"),
+        ({"objects": whole["objects"] * 11, "relationships": {}}, "{}: scene: has"),
+        ({"image_filename": None}, f"{data}: image_filename None is not a plain file name"),
+    ):
+        path.write_text(json.dumps({**whole, **changes}))
+        with pytest.raises(InputError) as caught:
+            tokenize(data, tmp_path / "out", tiny_tokenizers)
+        assert str(caught.value).startswith(message.format(path))
+
+
+@pytest.mark.parametrize("name", ["num_workers", "scenes_per_shard", "batch_size"])
+def test_numbers_below_one_are_refused(name: str, tiny_data: Path, tiny_tokenizers: Tokenizers, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        tokenize_folder(
+            ClevrFolder(tiny_data), tmp_path / "out", make_tools=lambda: tools_of(tiny_tokenizers), **{name: 0}
+        )
+    assert str(caught.value) == f"{name}: 0 is not allowed; give a whole number of at least 1"
+    assert not (tmp_path / "out").exists()
 
 
 def test_shards_hold_no_pixels(tiny_shards: Path) -> None:

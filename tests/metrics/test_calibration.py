@@ -139,6 +139,13 @@ def test_a_score_map_keeps_order_and_ends_and_leaves_scores_alone_by_default():
     assert 0 < found.scale < 0.2
 
 
+def test_scores_that_a_border_tells_apart_do_not_become_a_step():
+    scores = np.array([0.62, *np.linspace(0.7, 0.99, 59)])
+    found = fit_score_map(scores, scores > 0.65)
+    assert found.scale < 5
+    assert found(0.62) > 0.5
+
+
 def test_what_cannot_be_fitted_is_refused_in_words():
     for correct in ([True, True], [False, False]):
         with pytest.raises(InputError) as caught:

@@ -37,7 +37,7 @@ def scene_objects(draw, full=True, values=None):
         rotation_degrees=draw(st.none() | st.floats(0, 360, exclude_max=True)),
         pixel_coords=draw(st.none() | st.tuples(pixels, pixels, st.floats(1, 30))),
         score=draw(st.none() | st.floats(0, 1)),
-        extra=draw(extras("x_")),
+        extra=draw(extras("x_")) | draw(st.just({}) | json_values.map(lambda value: {"index": value})),
     )
 
 

@@ -125,8 +125,8 @@ def change(path, edit):
     )
 
 
-def first_object(header):
-    return next(node["extras"]["trilingua_object"] for node in header["nodes"] if "extras" in node)
+def first_extras(header):
+    return next(node["extras"] for node in header["nodes"] if "extras" in node)
 
 
 @pytest.mark.parametrize(
@@ -137,15 +137,15 @@ def first_object(header):
             "has no Trilingua scene in it; only .glb files that Trilingua wrote can be read",
         ),
         (
-            lambda header: header["scenes"][0]["extras"]["trilingua_scene"].update(version=2),
-            "version 2 of the format is unknown; allowed is 1; update Trilingua",
+            lambda header: header["scenes"][0]["extras"]["trilingua_scene"].update(version=3),
+            "version 3 of the format is unknown; allowed is 2; update Trilingua, or save the scene again",
         ),
         (
             lambda header: header.pop("nodes"),
             "holds 0 objects where 4 were written; it was changed by another program",
         ),
         (
-            lambda header: first_object(header).update(index=7),
+            lambda header: first_extras(header).update(trilingua_index=7),
             "holds 4 objects where 4 were written; it was changed by another program",
         ),
         (

@@ -7,6 +7,8 @@ value, what is allowed, what to do next. Our own invariants are `assert`s, never
 An error says whose it is: most are about what a person gave, the others about what failed on the way.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -53,3 +55,12 @@ class WorkerError(TrilinguaError, RuntimeError):
     """A process that did a part of the work died or could not do it."""
 
     exit_code = 1
+
+
+@contextmanager
+def naming(where: str) -> Iterator[None]:
+    """Name the file or field in an `InputError` raised inside, by what knows only what it was given."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error

@@ -32,9 +32,6 @@ def num_cell_classes(schema: Schema) -> tuple[int, ...]:
 NUM_CELL_VALUES = 4
 """Columns of `CellTargets.values`."""
 
-NUM_FREQUENCIES = 4
-"""How many waves, of 6.3 to 0.8 units, a probe asks each value by where its answer is to become numbers."""
-
 
 class ObjectTargets(NamedTuple):
     """The facts that a probe is asked about the objects of a scene, in their order."""
@@ -87,8 +84,8 @@ def cell_targets(
     for index, item in enumerate(scene.objects):
         if item.pixel_coords is None:
             raise InputError(
-                f"{scene.image_filename}: objects[{index}] has no pixel_coords, which the targets of its cells need; "
-                "make the data with `trilingua data clevr`"
+                f"objects[{index}] has no pixel_coords, which the targets of its cells need; "
+                "compute them with `complete_scene` of `trilingua.data.clevr.placement`"
             )
         column, row, _ = item.pixel_coords
         facts[index] = [1, *_classes(item, schema)]

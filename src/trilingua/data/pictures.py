@@ -5,7 +5,6 @@ into 6 GiB; the cells are recomputed from the scene and its view, which a render
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +13,13 @@ from jaxtyping import Float, Int8, Int16, UInt8
 from PIL import Image
 from torch import Tensor
 
+from trilingua.core.errors import naming
 from trilingua.core.random import make_generator
 from trilingua.data.augment import AugmentConfig, augment, shift_offsets
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
 from trilingua.data.epochs import EpochStream
 from trilingua.scenes.scene import Scene
-from trilingua.scenes.schema import CLEVR, Schema
 
 
 class PictureBatch(NamedTuple):
@@ -42,13 +41,12 @@ class PictureStream(EpochStream[PictureBatch]):
     What an epoch leaves over is no full batch and is passed over; the next epoch has another order.
 
     Args:
-        folder: a CLEVR data directory whose scenes hold their view.
+        folder: a data directory whose scenes hold their view.
         index_map: returns the object index of each pixel of a scene's picture.
         prepare: turns a PIL picture into bytes (3, height, width).
         batch_size: pictures a batch.
         grid_size: cells along one side.
         seed: of the order of pictures.
-        schema: the data set's.
         positions: which scenes of the folder to use; None for all.
         augmentation: how pictures are changed, anew each time that one is drawn.
 
@@ -58,20 +56,18 @@ class PictureStream(EpochStream[PictureBatch]):
 
     def __init__(
         self,
-        folder: str | Path,
+        folder: ClevrFolder,
         *,
         index_map: Callable[[Scene], Int16[np.ndarray, "height width"]],
         prepare: Callable[[Image.Image], UInt8[np.ndarray, "3 height width"]],
         batch_size: int,
         grid_size: int,
         seed: int,
-        schema: Schema = CLEVR,
         positions: Sequence[int] | None = None,
         augmentation: AugmentConfig | None = None,
     ) -> None:
-        self._folder = ClevrFolder(folder)
+        self._folder, self._grid_size = folder, grid_size
         self._index_map, self._prepare = index_map, prepare
-        self._grid_size, self._schema = grid_size, schema
         self._augmentation = augmentation or AugmentConfig()
         self._kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         chosen = list(range(len(self._folder)) if positions is None else positions)
@@ -102,8 +98,9 @@ class PictureStream(EpochStream[PictureBatch]):
         if position not in self._kept:
             scene = self._folder.scene(position)
             pixels = self._prepare(self._folder.image(scene.image_filename))
-            cells = cell_objects(self._index_map(scene), grid=self._grid_size)
-            picture = (pixels, *cell_targets(scene, cells, self._schema))
+            with naming(self._folder.where(position)):
+                cells = cell_objects(self._index_map(scene), grid=self._grid_size)
+                picture = (pixels, *cell_targets(scene, cells, self._folder.schema))
             if len(self._kept) * pixels.nbytes >= _MEMORY:
                 return picture
             self._kept[position] = picture

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from trilingua.core.errors import InputError, VocabularyError
-from trilingua.core.io import atomic_path, existing_folder
+from trilingua.core.io import atomic_path, existing_folder, read_json
 from trilingua.tokenizers.vocabulary import Vocabulary
 
 Ids = tuple[int, ...]
@@ -137,7 +137,7 @@ class Shards:
         image_tokenizer: digest of what their codes and vectors must have been made with; None for any.
 
     Raises:
-        InputError: the folder holds no shards, or one that cannot be read.
+        InputError: the folder holds no shards, one that cannot be read, or not all that it was begun with.
         VocabularyError: a shard was made with another vocabulary or another image tokenizer.
     """
 
@@ -148,6 +148,12 @@ class Shards:
             raise InputError(f"{folder}: holds no shards; make them with `trilingua tokenize DATA --out {folder}`")
         self._shards = [_read(path, vocabulary, image_tokenizer) for path in paths]
         self._starts = np.cumsum([0, *(len(shard["image"]) for shard in self._shards)])
+        settings = Path(folder) / "settings.json"
+        wanted = read_json(settings).get("num_scenes") if settings.exists() else None
+        if wanted not in (None, len(self)):
+            raise InputError(
+                f"{folder}: holds {len(self)} of {wanted} scenes; finish it with the same `trilingua tokenize`"
+            )
 
     def __len__(self) -> int:
         return int(self._starts[-1])

@@ -8,8 +8,15 @@ from trilingua.data.clevr.files import Instruction
 from trilingua.data.referents import UNKNOWN, edit_referents, program_referents, to_numbers
 from trilingua.data.shards import EditRecord, Ids, QuestionRecord
 from trilingua.scenes.functions import ANSWER_TYPES, REFERENCE_TYPES
-from trilingua.scenes.program_text import FINDINGS_END, Finding, add_findings, find_shown, program_to_text
-from trilingua.scenes.programs import Program, execute_program, find_asked
+from trilingua.scenes.program_text import (
+    FINDINGS_END,
+    Finding,
+    add_findings,
+    find_shown,
+    program_from_text,
+    program_to_text,
+)
+from trilingua.scenes.programs import Program, check_program, execute_program, find_asked
 from trilingua.scenes.scene import Scene
 from trilingua.tokenizers.scenes import NumberedScene, canonical_order
 from trilingua.tokenizers.sequences import SEGMENTS, SequenceTokenizer
@@ -101,12 +108,16 @@ def _think(
         sequences: writes segments.
         changed: the object that an edit changes, which its reference then finds.
     """
-    if program is None:
-        return _Thought((), ())
     gives = ANSWER_TYPES if kind == "program" else REFERENCE_TYPES
-    outputs = execute_program(program, scene, gives=gives).outputs
-    if len(outputs) < len(program):
+    if program is None or check_program(program, gives=gives):
         return _Thought((), ())
+    plain = program_to_text(program, gives=gives)
+    program = program_from_text(plain, gives=gives).program  # in the order of its words; CLEVR's own may be in another
+    assert program is not None, "what was written can be read"
+    found_by = execute_program(program, scene, gives=gives)
+    if found_by.problem:
+        return _Thought((), ())
+    outputs = found_by.outputs
     about = list(program_referents(program, outputs, order))
     shown = find_shown(program)
     if kind == "reference" and shown[-1] == len(program) - 1 and changed != UNKNOWN:
@@ -114,7 +125,6 @@ def _think(
     findings: dict[int, Finding] = {
         index: to_numbers(about[index]) if isinstance(output := outputs[index], list) else output for index in shown
     }
-    plain = program_to_text(program, gives=gives)
     known = [UNKNOWN]  # the border
     for index, step in enumerate(plain.split(" ")):
         length = len(sequences.text.tokenize(f" {step}" if index else step))

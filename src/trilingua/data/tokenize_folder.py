@@ -1,21 +1,23 @@
 """A CLEVR data directory to shards of ids, a shard a unit of work, in one process, several, or a cluster's."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int16
 from PIL import Image
 
 from trilingua.core.config import to_json
+from trilingua.core.errors import naming
+from trilingua.core.io import digest_json
 from trilingua.core.random import make_generator
 from trilingua.data.augment import AugmentConfig, augment, shift_offsets
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
 from trilingua.data.cluster import workers_at
-from trilingua.data.directory import adopt_settings
+from trilingua.data.directory import adopt_settings, check_count
 from trilingua.data.shards import SceneRecord, holds_scenes, write_shard
 from trilingua.data.tokenize import edit_record, question_record
 from trilingua.scenes.scene import Scene
@@ -67,14 +69,23 @@ def tokenize_folder(
         InputError: `out` holds shards of another image tokenizer, of more scenes, of another size, or other things.
         WorkerError: a process died.
         DependencyError: a cluster is wanted and Ray is not installed.
+        ConfigError: a number below 1.
     """
+    for name, count in (
+        ("scenes_per_shard", scenes_per_shard),
+        ("batch_size", batch_size),
+        ("num_workers", num_workers),
+    ):
+        check_count(name, count, 1)
     out = Path(out).absolute()  # another machine works in another folder
     augmentation = augmentation or AugmentConfig()
     tools = make_tools()
     vocabulary = tools.sequences.vocabulary
     if (out / "vocabulary.json").exists():
         vocabulary.require(Vocabulary.load(out / "vocabulary.json").digest, str(out))
+    begun = any(out.glob("shard_*.safetensors"))  # without one, the data may have been repaired
     settings = {
+        "data": _identity(folder),
         "num_scenes": len(folder),
         "scenes_per_shard": scenes_per_shard,
         "vocabulary": vocabulary.digest,
@@ -85,7 +96,7 @@ def tokenize_folder(
         out,
         settings,
         command="trilingua tokenize",
-        may_become=lambda name, old, new: name == "num_scenes" and isinstance(old, int) and old < new,
+        may_become=lambda name, old, new: (name == "data" and not begun) or _may_become(name, old, new),
     )
     vocabulary.save(out / "vocabulary.json")
     del tools  # in a pool, this process only waits
@@ -99,6 +110,19 @@ def tokenize_folder(
     with workers_at(cluster, num_workers, *setup) as run:
         run(_make_shard, missing, title="shards", total=len(starts))
     return len(folder)
+
+
+def _identity(folder: ClevrFolder) -> str:
+    """Return what tells a folder from others, and from itself when its questions were others; growing leaves it."""
+    scene = folder.scene(0)
+    asked = [asdict(question) for question in folder.questions_of(scene)]
+    return digest_json([scene.to_json(), asked, [edit.instruction for edit in folder.instructions_of(scene)]])
+
+
+def _may_become(name: str, old: Any, new: Any) -> bool:
+    if name == "data":  # earlier versions did not say
+        return old is None
+    return name == "num_scenes" and isinstance(old, int) and old < new
 
 
 def _shard_path(out: Path, start: int) -> Path:
@@ -156,7 +180,7 @@ def _records(
 ) -> Iterator[SceneRecord]:
     images, sequences = tools.images, tools.sequences
     scenes = [folder.scene(position) for position in positions]
-    own = [str(scene.image_filename) for scene in scenes]
+    own = [scene.image_filename for scene in scenes]
     plain = [folder.image(name) for name in own]
     given = [
         augment(np.asarray(picture), augmentation, make_generator(0, "augment", position))
@@ -172,23 +196,29 @@ def _records(
     if painted:
         codes |= dict(zip(painted, images.tokenize_pictures(painted.values()), strict=True))
     grid_size = images.config.grid_size
-    for scene, name, group, item, (shown, vectors) in zip(scenes, own, edits, given, seen_cells(seen), strict=True):
-        cells = cell_objects(tools.index_map(scene), grid=grid_size)
-        targets = cell_targets(scene, cells, sequences.scenes.schema)
-        yield SceneRecord(
-            image=codes[name].numpy().astype(np.uint16),
-            shown=shown,
-            vectors=vectors.numpy().astype(np.float16),
-            scene=tuple(sequences.segment(SEGMENTS["scene"], scene)),
-            cell_classes=targets.classes,
-            cell_values=shift_offsets(targets.values, item.crop, grid_size).astype(np.float16),
-            questions=tuple(
-                question_record(item.question, item.answer, item.program, scene, sequences)
-                for item in folder.questions_of(scene)
-                if item.answer is not None and item.program is not None
-            ),
-            edits=tuple(
-                edit_record(edit, sequences, codes[target].tolist() if (target := edit.target_image_filename) else ())
-                for edit in group
-            ),
-        )
+    for position, scene, group, item, (shown, vectors) in zip(
+        positions, scenes, edits, given, seen_cells(seen), strict=True
+    ):
+        with naming(folder.where(position)):
+            cells = cell_objects(tools.index_map(scene), grid=grid_size)
+            targets = cell_targets(scene, cells, sequences.scenes.schema)
+            record = SceneRecord(
+                image=codes[scene.image_filename].numpy().astype(np.uint16),
+                shown=shown,
+                vectors=vectors.numpy().astype(np.float16),
+                scene=tuple(sequences.segment(SEGMENTS["scene"], scene)),
+                cell_classes=targets.classes,
+                cell_values=shift_offsets(targets.values, item.crop, grid_size).astype(np.float16),
+                questions=tuple(
+                    question_record(item.question, item.answer, item.program, scene, sequences)
+                    for item in folder.questions_of(scene)
+                    if item.answer is not None and item.program is not None
+                ),
+                edits=tuple(
+                    edit_record(
+                        edit, sequences, codes[target].tolist() if (target := edit.target_image_filename) else ()
+                    )
+                    for edit in group
+                ),
+            )
+        yield record

@@ -80,7 +80,9 @@ _LEAST_ODDS = 1e-6
 
 
 def fit_score_map(scores: Float[np.ndarray, "object"], correct: Bool[np.ndarray, "object"]) -> ScoreMap:
-    """Return the map under which verdicts are likeliest.
+    """Return the map under which verdicts are likeliest, one right and one wrong more than there are.
+
+    Without these, scores that a border tells apart without an error would become a step (Platt 1999, section 2.2).
 
     Args:
         scores: a model's own, in [0, 1], on scenes that it was not trained on.
@@ -95,11 +97,13 @@ def fit_score_map(scores: Float[np.ndarray, "object"], correct: Bool[np.ndarray,
         raise InputError(
             f"scores: {correct.sum()} right of {len(correct)}; expected right and wrong ones, so use more scenes"
         )
+    num_right, num_wrong = correct.sum(), (~correct).sum()
+    wanted = np.where(correct, (num_right + 1) / (num_right + 2), 1 / (num_wrong + 2))
     odds = logit(scores.clip(_LEAST_ODDS, 1 - _LEAST_ODDS))
 
     def loss(parameters: Float[np.ndarray, "2"]) -> float:
-        signed = np.where(correct, 1, -1) * (np.exp(parameters[0]) * odds + parameters[1])
-        return float(np.logaddexp(0, -signed).mean())
+        mapped = np.exp(parameters[0]) * odds + parameters[1]
+        return float((np.logaddexp(0, mapped) - wanted * mapped).mean())
 
     found = minimize(loss, np.zeros(2)).x
     return ScoreMap(scale=float(np.exp(found[0])), offset=float(found[1]))

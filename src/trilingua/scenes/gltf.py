@@ -24,7 +24,8 @@ from trilingua.scenes.schema import CLEVR, Schema
 
 SCENE_KEY = "trilingua_scene"
 OBJECT_KEY = "trilingua_object"
-FORMAT_VERSION = 1
+INDEX_KEY = "trilingua_index"
+FORMAT_VERSION = 2
 
 GROUND_HALF_SIDE = 8.0
 """Half the side of the ground square, in metres: it reaches past the corners of CLEVR's 6 m square."""
@@ -73,7 +74,7 @@ def scene_mesh(scene: Scene) -> trimesh.Scene:
             frame_from=z_up,
             matrix=_world_from_unit(item),
             geometry=mesh_name,
-            metadata={OBJECT_KEY: {"index": index, **item.to_json()}},
+            metadata={OBJECT_KEY: item.to_json(), INDEX_KEY: index},
         )
     return meshes
 
@@ -114,25 +115,25 @@ def load_glb(path: str | Path, schema: Schema = CLEVR) -> Scene:
     if facts.get("version") != FORMAT_VERSION:
         raise InputError(
             f"{path}: version {facts.get('version')!r} of the format is unknown; allowed is {FORMAT_VERSION}; "
-            "update Trilingua"
+            "update Trilingua, or save the scene again"
         )
     nodes = header.get("nodes")
     found = [
-        node["extras"][OBJECT_KEY]
+        (node["extras"].get(INDEX_KEY), node["extras"][OBJECT_KEY])
         for node in (nodes if isinstance(nodes, list) else [])
         if isinstance(node, dict) and isinstance(node.get("extras"), dict) and OBJECT_KEY in node["extras"]
     ]
-    by_index = {item.get("index"): item for item in found if isinstance(item, dict)}
+    by_index = {index: item for index, item in found if type(index) is int}
     if facts.get("num_objects") != len(found) or set(by_index) != set(range(len(found))):
         raise InputError(
             f"{path}: holds {len(found)} objects where {facts.get('num_objects')!r} were written; "
             "it was changed by another program"
         )
-    objects = [
-        {name: value for name, value in by_index[index].items() if name != "index"} for index in range(len(found))
-    ]
     rest = facts.get("scene")
-    value = {**(rest if isinstance(rest, dict) else {}), "objects": objects}
+    value = {
+        **(rest if isinstance(rest, dict) else {}),
+        "objects": [by_index[index] for index in range(len(found))],
+    }
     return Scene.from_json(value, schema=schema, where=str(path))
 
 

@@ -115,6 +115,11 @@ def test_errors_name_the_file_and_the_field(made, tmp_path):
         message(lambda: list(ClevrFolder(copy).questions()))
         == f"{path}: questions[0].image_index: is '0'; expected a whole number"
     )
+    record = {"image_filename": "a.png", "image_index": 0, "question": "?"}
+    for name, kind in (("answer", "text"), ("program", "list"), ("question_family_index", "whole number")):
+        path.write_text(json.dumps({"questions": [{**record, name: 0.5}]}))
+        wanted = f"{path}: questions[0].{name}: is 0.5; expected a {kind}"
+        assert message(lambda: list(ClevrFolder(copy).questions())) == wanted
     path.write_text('{"questions": 3}')
     assert (
         message(lambda: list(ClevrFolder(copy).questions()))
@@ -126,6 +131,8 @@ def test_errors_name_the_file_and_the_field(made, tmp_path):
     assert message(lambda: list(ClevrFolder(copy).instructions())) == (
         f"{path}: instructions[0].type: 'paint' is unknown; expected one of {types}"
     )
+    shutil.copy(ClevrFolder(copy).scene_path(0), copy / "scenes" / ".CLEVR_val_000000.json.ab12cd_7.json")
+    assert len(ClevrFolder(copy)) == 3  # a file that was being written when its process was killed
 
 
 def slow_cells(index, grid, min_share):

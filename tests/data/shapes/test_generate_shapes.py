@@ -190,7 +190,7 @@ def test_meshes_of_one_name_from_two_folders_are_both_counted(folder, tmp_path):
 def test_an_open_mesh_is_measured_alike_wherever_it_stands(tmp_path):
     box = open_box()
     for number, height in enumerate((0.0, 30.0, -30.0)):
-        save_mesh(box.replace(vertices=box.vertices + (0, 0, height)), tmp_path / "in" / f"{number}.glb")
+        save_mesh(box.replace(vertices=box.vertices + np.array([0, 0, height])), tmp_path / "in" / f"{number}.glb")
     generate_shapes(tmp_path / "data", small(3), source=open_sources([tmp_path / "in"]))
     faces = [ShapeFolder(tmp_path / "data").arrays(index).mesh.faces.tolist() for index in range(3)]
     assert faces[0] == faces[1] == faces[2]

@@ -88,8 +88,7 @@ class ClevrFolder:
             raise InputError(f"{self.folder}: no scene {position}; it holds {len(self)}")
         if self._combined is None:
             return Scene.load(self._scene_paths[position], schema=self.schema)
-        where = f"{self._scene_paths[0]}: scenes[{position}]"
-        return Scene.from_json(self._combined[position], schema=self.schema, where=where)
+        return Scene.from_json(self._combined[position], schema=self.schema, where=self.where(position))
 
     def scenes(self, limit: int | None = None) -> Iterator[Scene]:
         """Yield the first `limit` scenes, or all of them."""
@@ -99,6 +98,10 @@ class ClevrFolder:
     def scene_path(self, position: int) -> Path:
         """Return the file that holds the scene at `position`."""
         return self._scene_paths[position if self._combined is None else 0]
+
+    def where(self, position: int) -> str:
+        """Return what a message calls the scene at `position`: its file, and its place in a file of many."""
+        return f"{self.scene_path(position)}" + ("" if self._combined is None else f": scenes[{position}]")
 
     def image_path(self, filename: str | None) -> Path:
         """Return where the picture called `filename` lies.
@@ -143,7 +146,7 @@ class ClevrFolder:
 
     def _find_scenes(self, split: str | None) -> list[Path]:
         middle = "*" if split is None else f"*_{split}"
-        pattern = re.compile(r".+_\d+\.json")
+        pattern = re.compile(r"[^.].*_\d+\.json")  # a hidden file is one that was being written
         single = [path for path in (self.folder / "scenes").glob(f"{middle}_*.json") if pattern.fullmatch(path.name)]
         names = {re.sub(r"_\d+$", "", path.stem) for path in single}
         if not single:
@@ -155,7 +158,10 @@ class ClevrFolder:
                 f"{self.folder}: holds no scenes{wanted}; expected files such as scenes/CLEVR_new_000000.json"
             )
         if len(names) > 1:
-            raise InputError(f"{self.folder}: holds several splits ({', '.join(sorted(names))}); name one")
+            raise InputError(
+                f"{self.folder}: holds several splits ({', '.join(sorted(names))}); name one (--split), or put it "
+                "into a folder of its own"
+            )
         if single[0].stem.endswith("_scenes"):
             self._combined = [value for _, value in RecordFile(single[0], "scenes")]
         return sorted(
@@ -213,7 +219,11 @@ def _field(value: Any, name: str, kind: type, where: str) -> Any:
     return value[name]
 
 
-_KIND_WORDS = {str: "a text", int: "a whole number"}
+def _optional(value: Any, name: str, kind: type, where: str) -> Any:
+    return None if value.get(name) is None else _field(value, name, kind, where)
+
+
+_KIND_WORDS = {str: "a text", int: "a whole number", list: "a list"}
 
 
 def _question(value: Any, where: str) -> Question:
@@ -221,9 +231,9 @@ def _question(value: Any, where: str) -> Question:
         image_filename=_field(value, "image_filename", str, where),
         image_index=_field(value, "image_index", int, where),
         question=_field(value, "question", str, where),
-        answer=value.get("answer"),
-        program=value.get("program"),
-        question_family_index=value.get("question_family_index"),
+        answer=_optional(value, "answer", str, where),
+        program=_optional(value, "program", list, where),
+        question_family_index=_optional(value, "question_family_index", int, where),
     )
 
 
@@ -233,12 +243,10 @@ def _instruction(value: Any, schema: Schema, where: str) -> Instruction:
         raise InputError(f"{where}.type: {kind!r} is unknown; expected one of {', '.join(INSTRUCTION_TYPES)}")
     return Instruction(
         image_filename=_field(value, "image_filename", str, where),
-        target_image_filename=None
-        if value.get("target_image_filename") is None
-        else _field(value, "target_image_filename", str, where),
+        target_image_filename=_optional(value, "target_image_filename", str, where),
         type=kind,
         instruction=_field(value, "instruction", str, where),
         source_scene=Scene.from_json(value.get("source_scene"), schema=schema, where=f"{where}.source_scene"),
         target_scene=Scene.from_json(value.get("target_scene"), schema=schema, where=f"{where}.target_scene"),
-        reference=value.get("reference"),
+        reference=_optional(value, "reference", list, where),
     )

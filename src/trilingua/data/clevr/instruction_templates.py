@@ -9,13 +9,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from trilingua.scenes.functions import ATTRIBUTES
+from trilingua.scenes.schema import CLEVR
+
 Place = tuple[str, tuple[str, ...]]
 """How far (`near`, `default`, `far`) and in which one or two directions of a reference object."""
-
-ATTRIBUTES = ("size", "color", "material", "shape")
-"""The order of adjectives in a description; the shape is its noun."""
-
-COLORS = ("gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow")
 
 WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -26,7 +24,7 @@ WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "cube": ("cube", "block"),
         "sphere": ("sphere", "ball"),
         "cylinder": ("cylinder",),
-        **{color: (color,) for color in COLORS},
+        **{color: (color,) for color in CLEVR.values("color")},
     }
 )
 """For each attribute value the words that name it. No word names two values."""
@@ -226,7 +224,9 @@ def draw(generator: np.random.Generator, options: Sequence[str]) -> str:
 
 def noun_phrase(generator: np.random.Generator, values: Mapping[str, str]) -> str:
     """Return words for an object with these attribute values, without an article: "tiny metallic thing"."""
-    adjectives = [draw(generator, WORDS[values[name]]) for name in ATTRIBUTES[:-1] if name in values]
+    adjectives = [
+        draw(generator, WORDS[values[name]]) for name in ATTRIBUTES[:-1] if name in values
+    ]  # the shape is the noun
     noun = draw(generator, WORDS[values["shape"]] if "shape" in values else THINGS)
     return " ".join([*adjectives, noun])
 

@@ -7,14 +7,12 @@ no geometry.
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
+from trilingua.scenes.functions import ATTRIBUTES
 from trilingua.scenes.scene import SceneObject
 
 Description = Mapping[str, str]
 
-_ATTRIBUTES = ("size", "color", "material", "shape")
-_SUBSETS = tuple(
-    subset for count in range(len(_ATTRIBUTES) + 1) for subset in itertools.combinations(_ATTRIBUTES, count)
-)
+_SUBSETS = tuple(subset for count in range(len(ATTRIBUTES) + 1) for subset in itertools.combinations(ATTRIBUTES, count))
 
 
 def fits(item: SceneObject, description: Description) -> bool:
