@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trilingua.core.errors import WriteError
 from trilingua.training.callbacks import Callback, MetricsFile, Progress, TensorBoard
 
 
@@ -35,18 +34,6 @@ def test_metrics_are_lines_and_resuming_removes_what_was_lost(tmp_path: Path) ->
     ]
     MetricsFile().on_start(tmp_path, 0, 10)
     assert lines(tmp_path) == []
-
-
-def test_metrics_that_cannot_be_written_are_an_error_in_words(tmp_path: Path) -> None:
-    metrics = MetricsFile()
-    metrics.on_start(tmp_path, 0, 10)
-    (tmp_path / "metrics.jsonl").unlink()
-    (tmp_path / "metrics.jsonl").mkdir()
-    with pytest.raises(WriteError) as raised:
-        metrics.on_log(1, {"loss": 1.0})
-    assert str(raised.value) == (
-        f"{tmp_path}/metrics.jsonl: cannot be written (Is a directory); free some space and go on with --resume"
-    )
 
 
 def test_tensorboard_reads_what_was_logged(tmp_path: Path) -> None:

@@ -151,11 +151,20 @@ def test_a_full_disk_leaves_the_last_one_and_says_so(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.safetensors", "state"]
 
 
+@pytest.mark.parametrize(("keep_last", "kept"), [(1, [8]), (2, [5, 8])])
+def test_torn_checkpoints_are_not_kept_in_place_of_whole_ones(tmp_path: Path, keep_last: int, kept: list[int]) -> None:
+    for step in (5, 10):
+        save(tmp_path, step)
+    (tmp_path / "state" / "step_00000010" / "model.safetensors").unlink()
+    save(tmp_path, 8, keep_last=keep_last)  # the run has gone on from step 5
+    assert folders(tmp_path) == [f"step_{step:08d}" for step in kept]
+
+
 def test_nothing_to_resume_is_said(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as raised:
         require_checkpoint(tmp_path)
     assert str(raised.value) == (
-        f"{tmp_path}: holds no whole checkpoint, so there is nothing to resume; start without --resume"
+        f"{tmp_path}: holds no whole checkpoint, so there is nothing to resume; start another run directory"
     )
     with pytest.raises(CheckpointError) as raised:
         require_checkpoint(tmp_path / "no")

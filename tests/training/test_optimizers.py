@@ -65,10 +65,10 @@ def build(module: nn.Module, kind: str = "adamw") -> list[torch.optim.Optimizer]
 
 def test_each_parameter_has_one_optimizer_and_the_right_decay() -> None:
     model = ToyModel(0.0)
-    spared = {"embedding.weight": ("AdamW", 0.0), "hidden.bias": ("AdamW", 0.0), "head.bias": ("AdamW", 0.0)}
-    decayed = {"hidden.weight": ("AdamW", 0.3), "head.weight": ("AdamW", 0.3)}
+    spared = {"hidden.bias": ("AdamW", 0.0), "head.bias": ("AdamW", 0.0)}
+    decayed = {f"{name}.weight": ("AdamW", 0.3) for name in ("embedding", "hidden", "head")}
     assert grouped(build(model), model) == spared | decayed
-    muon = {"hidden.weight": ("Muon", 0.3), "head.weight": ("AdamW", 0.3)}
+    muon = {**decayed, "hidden.weight": ("Muon", 0.3)}
     assert grouped(build(model, "muon"), model) == spared | muon
     model.hidden.weight.requires_grad_(False)
     del muon["hidden.weight"]

@@ -13,7 +13,7 @@ from tests.training.toy import ToyStream, ToyTask, toy_config
 from trilingua.core.errors import ConfigError
 from trilingua.training import processes
 from trilingua.training.callbacks import MetricsFile
-from trilingua.training.processes import make_accelerator, share_of_batches
+from trilingua.training.processes import make_accelerator, require_even_shares
 from trilingua.training.trainer import Trainer
 
 SCRIPT = str(Path(__file__).with_name("run_toy.py"))
@@ -106,11 +106,11 @@ def test_sharding_that_does_not_happen_is_said(monkeypatch: pytest.MonkeyPatch) 
 
 def test_batches_that_cannot_be_dealt_out(monkeypatch: pytest.MonkeyPatch) -> None:
     accelerator = make_accelerator(find_unused_parameters=False)
-    assert share_of_batches(5, accelerator) == 5
+    require_even_shares(5, accelerator)
     monkeypatch.setattr(type(accelerator), "num_processes", 3)
-    assert share_of_batches(6, accelerator) == 2
+    require_even_shares(6, accelerator)
     with pytest.raises(ConfigError) as raised:
-        share_of_batches(5, accelerator)
+        require_even_shares(5, accelerator)
     assert str(raised.value) == (
         "gradient_accumulation: 5 batches a step cannot be dealt out to 3 processes; choose a multiple of 3"
     )

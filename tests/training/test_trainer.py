@@ -1,7 +1,9 @@
+import errno
 import itertools
 import json
 import math
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from tests.training.toy import ToyModel, ToyStream, ToyTask, toy_config
 
-from trilingua.core.errors import CheckpointError, ConfigError, DivergenceError, InputError
+from trilingua.core.errors import CheckpointError, ConfigError, DivergenceError, InputError, WriteError
 from trilingua.core.random import make_generator
 from trilingua.training.callbacks import Callback, MetricsFile
 from trilingua.training.checkpoints import find_checkpoint, load_weights
@@ -62,8 +64,8 @@ def obvious_loop(config: TrainerConfig) -> tuple[ToyModel, list[float]]:
     """Train as plainly as can be: one backward pass of the whole weighted loss of a step, torch's own AdamW."""
     task, stream = ToyTask(dropout=0.2), ToyStream()
     model = task.model
-    matrices = [model.hidden.weight, model.head.weight]
-    others = [model.embedding.weight, model.hidden.bias, model.head.bias]
+    matrices = [model.embedding.weight, model.hidden.weight, model.head.weight]
+    others = [model.hidden.bias, model.head.bias]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, betas=config.betas, fused=False, foreach=False)
     losses = []
@@ -261,7 +263,77 @@ def test_what_cannot_be_resumed_is_refused_in_words(tmp_path: Path) -> None:
         train(run_dir, learning_rate=0.5, resume=True)
     assert str(raised.value) == f"{folder}: trainer.learning_rate was 0.01 when it was saved and is 0.5 now; {advice}"
     assert before == {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    slim = tmp_path / "slim"
+    slim.mkdir()
+    shutil.copy(run_dir / "model.safetensors", slim)
+    with pytest.raises(CheckpointError, match="already holds a run"):
+        train(slim)
+    assert [path.name for path in slim.iterdir()] == ["model.safetensors"]
     train(run_dir, resume=True, max_steps=6, log_every_steps=2, save_every_steps=0, keep_last=1)
+
+
+def test_what_came_after_saving_is_made_up_for(tmp_path: Path) -> None:
+    """Whatever stops a run between a checkpoint and what follows it, going on gives what was to be there."""
+
+    class Broken(ToyTask):
+        def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
+            if step == 20:
+                raise CrashError
+            return super().evaluate(step, out_dir)
+
+    settings: dict[str, Any] = {"eval_every_steps": 10, "ema_decay": 0.5}
+    train(tmp_path / "whole", **settings)
+    with pytest.raises(CrashError):
+        train(tmp_path / "run", Broken(), **settings)
+    (tmp_path / "run" / "model.safetensors").unlink()
+    train(tmp_path / "run", resume=True, **settings)
+    written = [(tmp_path / run / "model.safetensors").read_bytes() for run in ("run", "whole")]
+    assert written[0] == written[1]
+
+    def judged(run: str) -> list[dict[str, Any]]:
+        return [line for line in metrics(tmp_path / run) if "evaluation/sum" in line]
+
+    assert [line["step"] for line in judged("run")] == [10, 20]
+    assert judged("run") == judged("whole")
+    train(tmp_path / "run", resume=True, **settings)
+    assert len(judged("run")) == 2
+
+
+def test_a_checkpoint_is_there_before_an_evaluation(tmp_path: Path) -> None:
+    found: list[bool] = []
+
+    class Look(ToyTask):
+        def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
+            found.append((tmp_path / "state" / f"step_{step:08d}" / "manifest.json").exists())
+            return {}
+
+    train(tmp_path, Look(), eval_every_steps=3, save_every_steps=0)
+    assert found == [True] * 7
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_loss_is_computed_in_the_precision_that_was_asked_for(tmp_path: Path, precision: str) -> None:
+    asked: set[bool] = set()
+
+    class Note(ToyTask):
+        def loss(self, batch: Any) -> Any:
+            asked.add(torch.is_autocast_enabled("cpu"))
+            return super().loss(batch)
+
+    train(tmp_path, Note(), precision=precision, max_steps=2)
+    assert asked == {precision == "bf16"}
+
+
+def test_a_disk_that_takes_no_more_is_said(tmp_path: Path) -> None:
+    class Full(Callback):
+        def on_log(self, step: int, metrics: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(WriteError) as raised:
+        train(tmp_path, callbacks=[Full()])
+    assert str(raised.value) == (
+        f"{tmp_path}: cannot be written (No space left on device); free some space and go on with --resume"
+    )
 
 
 def test_a_loss_that_is_no_number_stops_and_is_not_saved(tmp_path: Path) -> None:

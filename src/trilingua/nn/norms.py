@@ -20,8 +20,6 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
         """Return the normalised rows."""
-        if x.dtype == torch.float32 and self.weight.dtype == torch.float32:
-            return functional.rms_norm(x, self.weight.shape, self.weight, self.eps)
         return functional.rms_norm(x.float(), self.weight.shape, self.weight.float(), self.eps).to(x.dtype)
 
 

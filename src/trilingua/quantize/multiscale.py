@@ -53,8 +53,8 @@ class MultiScaleConfig:
     """See `VectorQuantizer`."""
 
     def __post_init__(self) -> None:
-        require_at_least(self, num_codes=1, code_dim=1, num_refinements=0)
-        require_shares(self, "refinement_share", "scale_dropout")
+        require_at_least(self, num_codes=1, code_dim=1, num_refinements=0, commitment_weight=0)
+        require_shares(self, "refinement_share", "scale_dropout", "decay", "count_decay", "revive_below")
 
 
 class MultiScaleQuantized(NamedTuple):

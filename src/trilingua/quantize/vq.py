@@ -107,7 +107,8 @@ class VectorQuantizer(nn.Module):
         dead = self.counts < self.revive_below * mean_count
         if dead.any():
             # Onto inputs that lie far from their codes: a random input is one of the many that are served already.
-            misfit = weights * (unit - self.codebook[codes]).square().sum(dim=-1) + 1e-9
+            # Where training has diverged there are no such inputs; the trainer says so by the loss.
+            misfit = (weights * (unit - self.codebook[codes]).square().sum(dim=-1)).nan_to_num(0.0, 0.0) + 1e-9
             chosen = torch.multinomial(misfit, int(dead.sum()), replacement=int(dead.sum()) > len(unit))
             self.codebook[dead] = unit[chosen]
             self.counts[dead] = mean_count

@@ -15,8 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from tqdm import tqdm
 
-from trilingua.core.errors import WriteError
-from trilingua.core.io import read_image
+from trilingua.core.io import read_image, write_bytes
 
 _LOGGER = logging.getLogger("trilingua.training")
 
@@ -59,8 +58,8 @@ class MetricsFile(Callback):
     def on_start(self, run_dir: Path, step: int, max_steps: int) -> None:
         """Open the file, at the step that the run goes on from."""
         self._path = run_dir / "metrics.jsonl"
-        kept = [line for line in self._lines() if _step_of(line) is not None and (_step_of(line) or 0) <= step]
-        self._path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        kept = [line for line in self._lines() if _step_of(line) <= step]
+        write_bytes(self._path, "".join(f"{line}\n" for line in kept).encode())
 
     def on_log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Add a line."""
@@ -75,13 +74,8 @@ class MetricsFile(Callback):
 
     def _append(self, values: dict[str, Any]) -> None:
         finite = {key: value if math.isfinite(value) else None for key, value in values.items()}  # JSON has no NaN
-        try:
-            with self._path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(finite) + "\n")
-        except OSError as error:
-            raise WriteError(
-                f"{self._path}: cannot be written ({error.strerror}); free some space and go on with --resume"
-            ) from error
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(finite) + "\n")
 
 
 class TensorBoard(Callback):
@@ -162,9 +156,9 @@ class Progress(Callback):
             self._bar = None
 
 
-def _step_of(line: str) -> int | None:
-    """Return the step of a line of metrics, or None if the line is torn."""
+def _step_of(line: str) -> float:
+    """Return the step of a line of metrics; one that is torn comes after all others."""
     try:
-        return int(json.loads(line)["step"])
+        return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
-        return None
+        return math.inf

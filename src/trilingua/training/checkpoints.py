@@ -82,7 +82,7 @@ def save_checkpoint(
         entries = {name: {"bytes": path.stat().st_size, "sha256": digest_file(path)} for name, path in files.items()}
         _write(unfinished / _MANIFEST, json.dumps({"step": step, "files": entries}, indent=2))
         _flush_folder(unfinished)
-        final = root / f"step_{step:08d}"
+        final = checkpoint_folder(run_dir, step)
         if final.exists():
             shutil.rmtree(final)
         unfinished.rename(final)
@@ -95,9 +95,16 @@ def save_checkpoint(
         raise WriteError(
             f"{root}: step {step} could not be saved ({reason}); {safe}; free some space and go on with --resume"
         ) from error
-    for folder in _folders(run_dir)[keep_last:]:
+    folders = _folders(run_dir)
+    kept = [folder for folder in folders if _step_of(folder) <= step][:keep_last]
+    for folder in set(folders) - set(kept):  # a later one is torn, or the run would have gone on from it
         shutil.rmtree(folder, ignore_errors=True)
     return final
+
+
+def checkpoint_folder(run_dir: Path, step: int) -> Path:
+    """Return where the checkpoint of a step lies."""
+    return run_dir / "state" / f"step_{step:08d}"
 
 
 def publish_weights(run_dir: Path, folder: Path, tensors: Mapping[str, Tensor], *, linked: bool) -> Path:
@@ -144,8 +151,13 @@ def require_checkpoint(run_dir: Path) -> Checkpoint:
     """
     checkpoint = find_checkpoint(run_dir)
     if checkpoint is None:
-        held = "holds no whole checkpoint" if run_dir.exists() else "no such run directory"
-        raise CheckpointError(f"{run_dir}: {held}, so there is nothing to resume; start without --resume")
+        if run_dir.exists():
+            raise CheckpointError(
+                f"{run_dir}: holds no whole checkpoint, so there is nothing to resume; start another run directory"
+            )
+        raise CheckpointError(
+            f"{run_dir}: no such run directory, so there is nothing to resume; start without --resume"
+        )
     return checkpoint
 
 

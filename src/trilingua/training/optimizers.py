@@ -43,6 +43,7 @@ def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
     """Return whether Muon may update this parameter: a 2-D weight that is neither an embedding nor an output head.
 
     Embeddings and heads are known by name: a part that is `head`, `lm_head`, `output_head` or starts with `embed`.
+    Learned places and queries count as hidden: they are many vectors that are mixed at once, as a matrix's rows are.
     """
     return parameter.ndim == 2 and not _INPUT_OR_OUTPUT.search(name)
 
@@ -58,7 +59,7 @@ def build_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """Return the optimizers that together update every parameter of `module` that requires gradients, each once.
 
-    Weight decay acts on matrices and convolutions, not on `nn.Embedding` tables, norms and biases. Muon's updates are
+    Weight decay acts on matrices, tables and convolutions, not on norms and biases. Muon's updates are
     scaled to AdamW's size, so that one learning rate serves both.
 
     Args:
@@ -70,12 +71,11 @@ def build_optimizers(
         is_hidden: which parameters Muon takes.
     """
     named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
-    embeddings = {id(part.weight) for part in module.modules() if isinstance(part, nn.Embedding)}
-    hidden = [p for name, p in named if kind == "muon" and id(p) not in embeddings and is_hidden(name, p)]
+    hidden = [parameter for name, parameter in named if kind == "muon" and is_hidden(name, parameter)]
     taken = {id(parameter) for parameter in hidden}
     rest = [parameter for _, parameter in named if id(parameter) not in taken]
-    decayed = [p for p in rest if p.ndim >= 2 and id(p) not in embeddings]
-    spared = [p for p in rest if p.ndim < 2 or id(p) in embeddings]
+    decayed = [parameter for parameter in rest if parameter.ndim >= 2]
+    spared = [parameter for parameter in rest if parameter.ndim < 2]
     groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": weight_decay}] if decayed else []
     groups += [{"params": spared, "weight_decay": 0.0}] if spared else []
     optimizers: list[torch.optim.Optimizer] = []

@@ -36,8 +36,8 @@ def make_accelerator(*, find_unused_parameters: bool) -> Accelerator:
     return accelerator
 
 
-def share_of_batches(num_batches: int, accelerator: Accelerator) -> int:
-    """Return how many of a step's batches each process takes.
+def require_even_shares(num_batches: int, accelerator: Accelerator) -> None:
+    """Raise unless each process can take as many of a step's batches.
 
     Raises:
         ConfigError: they cannot be dealt out evenly.
@@ -48,7 +48,6 @@ def share_of_batches(num_batches: int, accelerator: Accelerator) -> int:
             f"gradient_accumulation: {num_batches} batches a step cannot be dealt out to {world} processes; "
             f"choose a multiple of {world}"
         )
-    return num_batches // world
 
 
 def sum_over_processes(value: float, accelerator: Accelerator) -> float | Tensor:

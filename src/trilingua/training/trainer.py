@@ -1,8 +1,8 @@
 """The training loop: a task, a stream of batches and a configuration in, a run directory out.
 
 Built on `accelerate`: started by `accelerate launch` it runs in several processes (DDP, FSDP2) on the same
-global batches, so that the number of processes changes the speed and not the course of a run. Knows no
-data set and no system.
+global batches, so that the number of processes changes the speed and not the course of a run; but a codebook follows
+what its own process sees, so tokenizers are trained in one. Knows no data set and no system.
 """
 
 import contextlib
@@ -19,11 +19,12 @@ from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
 from trilingua.core.config import require_at_least, require_shares, to_json
-from trilingua.core.errors import CheckpointError, ConfigError, DivergenceError, InputError
+from trilingua.core.errors import CheckpointError, ConfigError, DivergenceError, InputError, WriteError
 from trilingua.core.random import make_generator
 from trilingua.training.averaging import WeightAverage
 from trilingua.training.callbacks import Callback, MetricsFile, Progress, TensorBoard
 from trilingua.training.checkpoints import (
+    checkpoint_folder,
     copy_tensors,
     find_checkpoint,
     module_tensors,
@@ -47,7 +48,7 @@ from trilingua.training.processes import (
     any_process,
     gather_from,
     make_accelerator,
-    share_of_batches,
+    require_even_shares,
     sum_over_processes,
 )
 from trilingua.training.task import BatchStream, TrainTask
@@ -124,6 +125,10 @@ _MAY_CHANGE = frozenset(
 """Fields that a resumed run may set anew: they change no update, or say how long to go on."""
 
 
+_EVALUATED = "evaluated"
+"""Lies beside a checkpoint whose evaluation was made; one that was cut short is made when the run goes on."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
     """How a call of `fit` ended."""
@@ -179,7 +184,7 @@ class Trainer:
             torch.set_num_threads(config.num_threads)
         self._accelerator = make_accelerator(find_unused_parameters=config.find_unused_parameters)
         self._world, self._rank = self._accelerator.num_processes, self._accelerator.process_index
-        share_of_batches(config.gradient_accumulation, self._accelerator)
+        require_even_shares(config.gradient_accumulation, self._accelerator)
         self._module = task.modules()
         optimizers = build_optimizers(
             self._module,
@@ -221,7 +226,7 @@ class Trainer:
         """
         if resume:
             self._restore()
-        elif find_checkpoint(self.run_dir):
+        elif find_checkpoint(self.run_dir) or (self.run_dir / "model.safetensors").exists():
             raise CheckpointError(
                 f"{self.run_dir}: already holds a run; go on with --resume, or choose another run directory"
             )
@@ -243,6 +248,12 @@ class Trainer:
         saved_step = self.step
         reason: StopReason | None = "finished" if self.step >= config.max_steps else None
         self._module.train()
+        if (
+            self.step
+            and self._evaluation_due()
+            and not (checkpoint_folder(self.run_dir, self.step) / _EVALUATED).exists()
+        ):
+            self._evaluate()
         while reason is None:
             self._make_step()
             self._tell(lambda callback: callback.on_step(self.step))
@@ -256,7 +267,7 @@ class Trainer:
             if self.step % config.log_every_steps == 0 or reason:
                 self._log()
             save_due = save_due or bool(config.save_every_steps and self.step % config.save_every_steps == 0)
-            evaluation_due = config.eval_every_steps and (self.step % config.eval_every_steps == 0 or last)
+            evaluation_due = self._evaluation_due()
             # Before an evaluation too: one that fails must not take the training with it.
             if (save_due or reason or evaluation_due) and saved_step < self.step:
                 self._save()
@@ -351,6 +362,10 @@ class Trainer:
                     f"learning_rate (now {self.config.learning_rate:g}) or a longer warm-up"
                 )
 
+    def _evaluation_due(self) -> bool:
+        every = self.config.eval_every_steps
+        return bool(every) and (self.step % every == 0 or self.step >= self.config.max_steps)
+
     def _evaluate(self) -> None:
         """Evaluate with the published weights; sharded models need all processes, others only the first."""
         began = time.monotonic()
@@ -361,6 +376,7 @@ class Trainer:
             if not any(folder.iterdir()):
                 folder.rmdir()
             self._tell(lambda callback: callback.on_evaluate(self.step, metrics, folder))
+            (checkpoint_folder(self.run_dir, self.step) / _EVALUATED).touch()
         elif self._is_sharded:
             with tempfile.TemporaryDirectory() as unused:
                 self._evaluate_into(Path(unused))
@@ -419,6 +435,9 @@ class Trainer:
             copy_tensors(self._average.tensors, checkpoint.tensors("average"), where)
         self.stream.load_state_dict(checkpoint.state["stream"])
         self.step = checkpoint.step
+        if self._accelerator.is_main_process:  # the run may have stopped between saving and this
+            weights = checkpoint.tensors("model") | checkpoint.tensors("average")
+            publish_weights(self.run_dir, checkpoint.folder, weights, linked=not self._average)
         self._seconds_before = float(checkpoint.state["seconds"])
 
     def _must_agree(self) -> dict[str, Any]:
@@ -437,5 +456,12 @@ class Trainer:
 
     def _tell(self, what: Callable[[Callback], None]) -> None:
         if self._accelerator.is_main_process:
-            for callback in self._callbacks:
-                what(callback)
+            try:
+                for callback in self._callbacks:
+                    what(callback)
+            except WriteError:
+                raise
+            except OSError as error:
+                raise WriteError(
+                    f"{self.run_dir}: cannot be written ({error.strerror}); free some space and go on with --resume"
+                ) from error
