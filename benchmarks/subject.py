@@ -133,7 +133,7 @@ def _make_talkative(decoder: Decoder, tokenizers: Tokenizers) -> None:
     (written,) = decode(
         decoder,
         [sequences.prompt(task, {"image": [0] * tokens})],
-        task_grammar(task, sequences, tokens_per_image=tokens),
+        task_grammar(task, sequences),
     )
     start, end = tokenizers.vocabulary.marker("[OBJECT-1]"), sequences.borders["scene"][1]
     if start not in written.ids:

@@ -102,7 +102,13 @@ def test_beginnings_with_other_vectors_are_read_apart(decoder_with_codes: Decode
     torch.manual_seed(1)
     some, others = (PlacedVectors(torch.arange(5, 15), torch.randn(10, 6)) for _ in range(2))
     late = PlacedVectors(torch.tensor([80]), torch.randn(1, 6))  # behind what is alike
-    for vectors in ([some, some, others, others], [None, some, some, None], [late, late, late, some]):
+    none = PlacedVectors(torch.arange(0), torch.randn(0, 6))  # nothing was seen in the picture
+    for vectors in (
+        [some, some, others, others],
+        [None, some, some, None],
+        [late, late, late, some],
+        [none, none, some, none],
+    ):
         together = decode(decoder, batch, vectors=vectors, stop_id=STOP, max_new_tokens=9)
         for ids, own, result in zip(batch, vectors, together, strict=True):
             (alone,) = decode(decoder, [ids], vectors=[own], stop_id=STOP, max_new_tokens=9)

@@ -301,7 +301,7 @@ def _same(one: PlacedVectors | None, other: PlacedVectors | None, length: int) -
     return (
         torch.equal(one.places, other.places)
         and torch.equal(one.vectors, other.vectors)
-        and int(one.places.max()) < length
+        and bool((one.places < length).all())
     )
 
 

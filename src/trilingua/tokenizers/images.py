@@ -246,7 +246,7 @@ class ImageTokenizer(nn.Module):
             ConfigError: they differ in anything but the eye.
         """
         for path, theirs, ours in differences(to_json(other.config), to_json(self.config)):
-            if path not in ("eye_layers", "eye_window_width"):
+            if path != "eye_layers" and not (path == "eye_window_width" and 0 in (theirs, ours)):
                 raise ConfigError(f"images.{path}: is {ours}, but the run to start from has {theirs}; set it so")
         known = other.state_dict()
         if other.eye is None:

@@ -96,6 +96,61 @@ def test_files_that_do_not_belong_together_are_refused_in_words(run: Path) -> No
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"text_size": 10}, "text_size: 10; expected at least 256"),
+        ({"codes_per_place": -1}, "codes_per_place: -1; expected at least 0"),
+        ({"batch_size": 0}, "batch_size: 0; expected at least 1"),
+        ({"held_out": -3}, "held_out: -3; expected at least 0"),
+        ({"losses.absolute": -1.0}, "losses.absolute: -1.0; expected at least 0"),
+        ({"losses.costly_images": 0}, "losses.costly_images: 0; expected at least 1"),
+    ],
+)
+def test_settings_of_stage_one_that_cannot_be_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        replace_dotted(kyvo_tiny_tokenizers(), changes)
+    assert str(caught.value) == message
+
+
+def test_scenes_that_are_all_held_out_are_refused(tiny_tokenizers_run: Path, tiny_shards: Path, tmp_path: Path) -> None:
+    changes = {"tokenizers": str(tiny_tokenizers_run), "data": str(tiny_shards), "held_out": 64}
+    with pytest.raises(ConfigError) as caught:
+        train_decoder(replace_dotted(kyvo_tiny(), changes), tmp_path / "run")
+    assert str(caught.value) == f"held_out: 64 of 6 scenes in {tiny_shards} leave none to train on"
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 3}, {"held_out": 1}, {"augmentation.share": 0.9}])
+def test_stage_one_goes_on_with_its_own_settings_alone(change: dict[str, Any], tiny_data: Path, tmp_path: Path) -> None:
+    changes = {"data": str(tiny_data), "trainer.max_steps": 1, "trainer.eval_every_steps": 0, "held_out": 2}
+    config = replace_dotted(kyvo_tiny_tokenizers(), {**changes, "batch_size": 2})
+    train_tokenizers(config, tmp_path / "run")
+    with pytest.raises(CheckpointError, match=next(iter(change)).replace(".", r"\.")):
+        train_tokenizers(replace_dotted(config, change), tmp_path / "run", resume=True)
+
+
+def test_where_no_picture_is_seen_a_seeing_backbone_is_read_as_it_was(
+    seeing_run: Path, tiny_tokenizers_run: Path, tiny_shards: Path, tmp_path: Path
+) -> None:
+    changes = {
+        "tokenizers": str(tiny_tokenizers_run),
+        "data": str(tiny_shards),
+        "recipe": "full",
+        "backbone": str(seeing_run),
+        "loader.code_share": 0.5,
+        "loader.mix": {"rendering": 1.0},
+        "trainer.max_steps": 1,
+        "trainer.learning_rate": 0.0,
+        "trainer.eval_every_steps": 0,
+        "held_out": 0,
+    }
+    train_decoder(replace_dotted(kyvo_tiny(), changes), tmp_path / "run")
+    name = "decoder.embedding.seen_projector"
+    before, after = (load_file(run / "model.safetensors")[name] for run in (seeing_run, tmp_path / "run"))
+    assert torch.equal(before, after)
+
+
 def test_unknown_schemas_are_refused_in_words() -> None:
     with pytest.raises(ConfigError) as caught:
         schema_named("shapenet")

@@ -23,7 +23,7 @@ def test_numbers_may_be_left_out_where_another_scene_gave_them(
     scene = NumberedScene(Scene(objects=(CUBE,) * len(numbers)), numbers)
     codes = list(range(tokens_per_image))
     for name, accepted in (("recognition", recognized), ("editing", True)):
-        grammar = task_grammar(TASKS[name], sequences, tokens_per_image=tokens_per_image)
+        grammar = task_grammar(TASKS[name], sequences)
         values = {"scene": scene, "reference": "scene12. unique", "edited_scene": scene, "edited_image": codes}
         ids = sequences.prediction(TASKS[name], values)
         assert grammar.accepts(ids) == accepted

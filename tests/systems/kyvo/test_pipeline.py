@@ -1,9 +1,11 @@
 """The pipeline on a tiny model: whatever its weights, what it gives is valid, and bad values are refused in words."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import trilingua
@@ -12,11 +14,12 @@ from trilingua.core.io import read_json
 from trilingua.data.clevr.files import ClevrFolder
 from trilingua.inference.decode import decode
 from trilingua.inference.sampling import GREEDY, Sampling
+from trilingua.metrics.calibration import ScoreMap
 from trilingua.scenes.functions import PROGRAM_WORDS
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.systems.kyvo.grammars import answer_words
 from trilingua.systems.kyvo.pipeline import Answer, Kyvo, SeenPicture
-from trilingua.tokenizers.sequences import TASKS
+from trilingua.tokenizers.sequences import TASKS, Parsed
 
 INSTRUCTION = "Remove the small red cube"
 QUESTION = "How many metal things are left of the large sphere?"
@@ -129,6 +132,81 @@ def test_recognition_is_the_same_without_drafts(tiny_run, pictures):
         assert [item.color for item in found.objects] == [item.color for item in plain.objects]
         scores = [item.score for item in plain.objects]
         assert [item.score for item in found.objects] == pytest.approx(scores, rel=1e-3)
+
+
+def test_a_drafter_reads_the_last_state_where_a_layer_gave_no_other(tiny_model):
+    """As the last layer does once a prompt is read, if no row had a draft."""
+    scenes, drafter = tiny_model.sequences.scenes, tiny_model._drafter
+    item = SceneObject(shape="cube", size="small", color="red", material="metal", location=(0.5, -1.0, 0.35))
+    begun = scenes.tokenize(Scene(objects=(item,)))[1:6]
+    states = torch.randn(1, 1, tiny_model.decoder.config.dim)
+    drafts = []
+    for token, known in ((0, states), (6, states), (6, torch.cat([torch.randn(1, 6, states.shape[-1]), states], 1))):
+        drafter._states.output = known
+        drafts.append(drafter([(0, token)], [begun]))
+    assert drafts[0] == drafts[1] == drafts[2] != [[]]
+
+
+def test_several_threads_may_ask_one_model(tiny_model, pictures):
+    alone = [tiny_model.recognize(picture) for picture in pictures]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(tiny_model.recognize, pictures * 4))
+    for found, wanted in zip(together, alone * 4, strict=True):
+        assert_same_scene(found, wanted)
+
+
+def test_scores_go_through_the_runs_map(tiny_run, tiny_model, pictures):
+    mapped = Kyvo.load(tiny_run)
+    mapped.score_map = ScoreMap(scale=2.0, offset=0.5)
+    plain = [item.score for scene in tiny_model.recognize(pictures) for item in scene.objects]
+    found = [item.score for scene in mapped.recognize(pictures) for item in scene.objects]
+    assert found == pytest.approx([mapped.score_map(score) for score in plain], rel=1e-3)
+    assert found != pytest.approx(plain, rel=1e-3)
+
+
+def test_a_place_counts_as_right_within_a_quarter_of_a_metre(tiny_model):
+    # Numbers are .05 m apart: a square of nine by nine is as large as the circle.
+    assert tiny_model._ordered.tolerance == 4
+
+
+def test_the_program_is_run_if_it_is_asked_for(tiny_model, pictures, scenes, monkeypatch):
+    def parse(task, decoded):
+        return Parsed({"program": "scene count", "answer": "no"}, (), {}, {})
+
+    monkeypatch.setattr(tiny_model, "_parse", parse)
+    (direct,), (by_program,) = (
+        tiny_model.ask(pictures[:1], [QUESTION], scene=scenes[:1], by_program=choice) for choice in (False, True)
+    )
+    assert (direct, by_program) == ("no", str(len(scenes[0].objects)))
+
+
+def test_prompts_of_all_batches_draw_other_numbers(tiny_model, scenes):
+    drawn = tiny_model.render(scenes[:1] * 17, sampling=Sampling(temperature=3.0))
+    assert np.asarray(drawn[0]).tolist() != np.asarray(drawn[16]).tolist()
+
+
+def test_a_prompt_that_leaves_no_room_is_refused(tiny_model, pictures, scenes):
+    longest = tiny_model.grammar("qa").longest
+    question = "Is it? " * (tiny_model.decoder.config.max_positions - longest)
+    with pytest.raises(InputError, match="tokens more than this model reads; shorten the text"):
+        tiny_model.ask(pictures[0], question, scene=scenes[0])
+
+
+def test_all_is_checked_before_pictures_are_seen(tiny_model, pictures, scenes, monkeypatch):
+    monkeypatch.setattr(tiny_model, "_see", lambda given: pytest.fail("a picture was looked at"))
+    for call in (
+        lambda: tiny_model.ask(pictures, [QUESTION] * 2),
+        lambda: tiny_model.edit(pictures, scenes[:2], [INSTRUCTION] * 3),
+        lambda: tiny_model.ask(pictures, [QUESTION, QUESTION, "caf\udce9?"]),
+    ):
+        with pytest.raises(InputError):
+            call()
+
+
+def test_devices_that_are_not_there_are_refused_in_words(tiny_run):
+    with pytest.raises(ConfigError) as caught:
+        trilingua.load(tiny_run, device="gpu")
+    assert str(caught.value) == "device: 'gpu' cannot be used here; expected cpu, or cuda on a machine that has a GPU"
 
 
 def test_samples_follow_their_seed(tiny_model, pictures, scenes):

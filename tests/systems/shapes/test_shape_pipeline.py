@@ -54,7 +54,8 @@ def test_an_open_mesh_has_the_same_code_wherever_it_stands(model):
     lid = box().area_vectors[:, 2] > 0.1
     opened = box().replace(faces=box().faces[~lid])
     blocks = [
-        model.encode(opened.replace(vertices=opened.vertices + (0, 0, height))).blocks for height in (0.0, 4.0, -4.0)
+        model.encode(opened.replace(vertices=opened.vertices + np.array([0, 0, height]))).blocks
+        for height in (0.0, 4.0, -4.0)
     ]
     for moved in blocks[1:]:
         assert all(torch.equal(one, other) for one, other in zip(blocks[0], moved, strict=True))

@@ -38,8 +38,8 @@ def as_list(values: Any) -> tuple[list[Any], bool]:
     return [values], True
 
 
-def zip_lists(*lists: Sequence[Any]) -> Any:
-    """Return one tuple for each picture.
+def check_lengths(*lists: Sequence[Any]) -> None:
+    """Raise unless there is one value for each picture.
 
     Raises:
         InputError: the lists differ in length.
@@ -49,7 +49,6 @@ def zip_lists(*lists: Sequence[Any]) -> Any:
         raise InputError(
             f"lists of different lengths ({', '.join(map(str, lengths))}); give one value for each picture"
         )
-    return zip(*lists, strict=True)
 
 
 def read_texts(values: Any, one: bool, name: str) -> list[str]:
@@ -81,3 +80,7 @@ def check_text(text: Any, name: str) -> None:
         raise InputError(f"{name}: expected a text, got {type(text).__name__}; write one sentence")
     if not text.strip():
         raise InputError(f"{name}: is empty; write one sentence")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # what a terminal gives for bytes that are no UTF-8
+        raise InputError(f"{name}: holds characters that are no Unicode text; write it in UTF-8") from error

@@ -131,10 +131,14 @@ def build_image_task(
     """
     schema = schema_named(config.schema)
     task: ImageTokenizerTask | EyeTask
+    settings = {name: value for name, value in to_json(config).items() if name not in ("data", "trainer")}
     if config.learns == "eye":
-        task = EyeTask(images, schema=schema, held_out=held_out, on_start=on_start)
+        task = EyeTask(images, schema=schema, held_out=held_out, on_start=on_start, settings=settings)
     else:
-        task = ImageTokenizerTask(images, config.losses, schema=schema, held_out=held_out, on_start=on_start)
+        losses = config.losses
+        task = ImageTokenizerTask(
+            images, losses, schema=schema, held_out=held_out, on_start=on_start, settings=settings
+        )
     if config.start:
         known = read_weights(_image_weights(existing_folder(config.start), run_kind(config.start)))
         _take_along(task.model, {name: value for name, value in known.items() if not name.startswith(_IMAGES)})

@@ -39,6 +39,8 @@ class TokenizersConfig:
 
     data: str = ""
     """CLEVR data directory to learn from."""
+    split: str = ""
+    """Which split of it, where it holds several, as CLEVR's own does."""
     schema: str = "clevr"
     """Which data set's objects."""
     text_size: int = 1024
@@ -68,6 +70,7 @@ class TokenizersConfig:
 
     def __post_init__(self) -> None:
         schema_named(self.schema)
+        require_at_least(self, text_size=256, codes_per_place=0, batch_size=1, held_out=0)
 
 
 LOSS_WEIGHTS = (

@@ -60,7 +60,9 @@ class ObjectDrafter:
         if begun:
             assert self._states.output is not None, "the decoder has just run"
             rows, tokens = zip(*(places[row] for row in begun), strict=True)
-            objects = self._read(self._states.output[list(rows), list(tokens)])
+            states = self._states.output
+            # The last layer may have given no more than the state of each row's last id.
+            objects = self._read(states[list(rows), [min(token, states.shape[1] - 1) for token in tokens]])
             for (row, ids), item in zip(begun.items(), objects, strict=True):
                 drafts[row] = self._rest(item, ids)
         return drafts

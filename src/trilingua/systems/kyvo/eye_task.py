@@ -4,7 +4,7 @@ The eye is asked, cell by cell, what the renderer knows: which object is there, 
 and where it stands. The encoder is run and not trained, which takes a third of the time that its training takes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trilingua.core.config import to_json
 from trilingua.core.errors import ConfigError
 from trilingua.data.pictures import PictureBatch
 from trilingua.metrics.scene_match import THRESHOLDS
@@ -32,6 +31,7 @@ class EyeTask(PictureTask):
         schema: whose objects the probe tells apart.
         held_out: pictures for evaluation; None to skip it.
         on_start: writes what else a run directory needs, when a run begins.
+        settings: what else a resumed run must agree with.
 
     Raises:
         ConfigError: the tokenizer has no eye.
@@ -44,6 +44,7 @@ class EyeTask(PictureTask):
         schema: Schema = CLEVR,
         held_out: PictureBatch | None = None,
         on_start: Callable[[Path], None] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         if images.eye is None:
             raise ConfigError("learns: 'eye', but images.eye_layers is 0; give it layers, 3 for example")
@@ -52,11 +53,7 @@ class EyeTask(PictureTask):
             if part is not None:
                 part.requires_grad_(True)
         self.model: _Trained = _Trained(images, cell_probe(images.config.dim, schema))
-        super().__init__(images.config, held_out=held_out, on_start=on_start)
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return what a resumed run must agree with."""
-        return {"images": to_json(self.config), "learns": "eye"}
+        super().__init__(images.config, held_out=held_out, on_start=on_start, settings=settings)
 
     def loss(self, batch: PictureBatch) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the probe's loss and how well it reads."""

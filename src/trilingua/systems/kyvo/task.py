@@ -186,6 +186,7 @@ class KyvoTask(TrainTask):
             "vocabulary": self.tokenizers.vocabulary.digest,
             "decoder": to_json(self.model.decoder.config),
             "loader": to_json(self.config.loader),
+            "held_out": self.config.held_out,
             "losses": {name: getattr(self.config, name) for name in (*LOSS_WEIGHTS, "number_sigma", "probe_layer")},
         }
 

@@ -1,5 +1,6 @@
 """The two stages of training, from a configuration to a run directory."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = Fals
         ConfigError: `data` is not set, or holds too few pictures; or `start` has another image tokenizer.
         CheckpointError: as `Trainer.fit`.
     """
-    folder = ClevrFolder(_required(config.data, "data", "a CLEVR data directory"))
+    data = _required(config.data, "data", "a CLEVR data directory")
+    folder = ClevrFolder(data, split=config.split or None, schema=schema_named(config.schema))
     held_out = range(max(0, len(folder) - config.held_out), len(folder))
     if held_out.start < config.batch_size:
         raise ConfigError(
@@ -76,13 +78,12 @@ def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = Fals
         )
     torch.manual_seed(config.trainer.seed)
     stream = PictureStream(
-        config.data,
+        folder,
         index_map=index_maps(),
         prepare=lambda picture: image_to_pixels(picture, config.images.image_size),
         batch_size=config.batch_size,
         grid_size=config.images.grid_size,
         seed=config.trainer.seed,
-        schema=schema_named(config.schema),
         positions=range(held_out.start),
         augmentation=config.augmentation,
     )
@@ -120,6 +121,8 @@ def train_decoder(config: KyvoConfig, run: Path, *, resume: bool = False) -> Tra
     tokenizers = load_tokenizers(_required(config.tokenizers, "tokenizers", "the run of a `kyvo-*-tokenizers` preset"))
     folder = _required(config.data, "data", "a folder of shards")
     shards = Shards(folder, tokenizers.vocabulary, image_tokenizer=tokenizers.images.digest)
+    if len(shards) <= config.held_out:
+        raise ConfigError(f"held_out: {config.held_out} of {len(shards)} scenes in {folder} leave none to train on")
     torch.manual_seed(config.trainer.seed)
     decoder = build_decoder(config, tokenizers)
     builder = SequenceBuilder(config.loader, tokenizers.sequences)
@@ -144,8 +147,14 @@ def _begin_to_see(task: KyvoTask, shards: Shards, stream: PackedStream) -> None:
         return
     learned = decoder.embedding.seen_projector.clone()
     _align_seen(decoder, shards)
-    if sees_already(task.config):
-        _put_back_if_better(task, learned, next(batch for batch in stream if len(batch.vectors)))
+    if not sees_already(task.config):
+        return
+    batch = next((batch for batch in itertools.islice(stream, len(shards)) if len(batch.vectors)), None)
+    if batch is None:  # in this mix no picture is seen
+        with torch.no_grad():
+            decoder.embedding.seen_projector.copy_(learned)
+    else:
+        _put_back_if_better(task, learned, batch)
 
 
 def _align_seen(decoder: Decoder, shards: Shards) -> None:

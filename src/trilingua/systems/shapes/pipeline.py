@@ -13,6 +13,7 @@ from trilingua.geometry.mesh_files import read_mesh
 from trilingua.geometry.meshes import Frame, Mesh, check_manifold, check_mesh
 from trilingua.geometry.srgb import bytes_from_unit
 from trilingua.geometry.voxels import Voxels
+from trilingua.nn.devices import require_device
 from trilingua.systems.shapes.build import AnyTokenizer, load_tokenizer
 from trilingua.systems.shapes.inputs import read_from_mesh
 from trilingua.tokenizers.shapes.codes import CodeLayout, Codes, ShapeCode
@@ -46,7 +47,9 @@ class ShapeModel:
         Raises:
             InputError: there is no such folder.
             CheckpointError: the folder is no run of a shape tokenizer, or a file of it is missing or torn.
+            ConfigError: there is no such device.
         """
+        require_device(device)
         return cls(load_tokenizer(run, device=device)[1], device=device)
 
     @property
