@@ -35,6 +35,7 @@ def load(run: str | Path | None = None, *, device: str = "cpu") -> "Kyvo":
     Raises:
         InputError: there is no such folder.
         CheckpointError: the folder is no run, or a file of it is missing or torn.
+        ConfigError: there is no such device.
     """
     from trilingua.systems.kyvo.pipeline import Kyvo
 
@@ -51,6 +52,7 @@ def load_shapes(run: str | Path = "shape-set", *, device: str = "cpu") -> "Shape
     Raises:
         InputError: there is neither.
         CheckpointError: the folder is no run of a shape tokenizer, or a file of it is missing or torn.
+        ConfigError: there is no such device.
     """
     from trilingua.core.errors import InputError
     from trilingua.systems.shapes.pipeline import ShapeModel

@@ -322,6 +322,27 @@ def test_folders_that_may_not_be_written_to(place, capsys, monkeypatch):
     assert_refused(capsys, place, ("evaluate", "data", "--out", "locked/m.json"), f"locked/m.json: {message}")
 
 
+def test_what_was_given_is_not_overwritten(place, capsys, tiny_run):
+    shutil.copytree(tiny_run, place / "mine")
+    shutil.copy(place / "good.png", place / "other.png")
+    (place / "good.json").write_text('{"objects": []}')
+    words, given = ("--instruction", "Remove it"), "is what was given, and would be overwritten; choose another --out"
+    for arguments, message in (
+        (("edit", "good.png", *words, "--out", "."), f"good.png: {given}"),
+        (("edit", "good.png", *words, "--out", "sub/.."), f"sub/../good.png: {given}"),
+        (("export", "mine", "--out", "mine"), "mine: is the run itself; choose another --out"),
+        (("export", "mine", "--format", "run", "--out", "./mine"), "mine: is the run itself; choose another --out"),
+    ):
+        (place / "sub").mkdir(exist_ok=True)
+        assert_refused(capsys, place, arguments, message)
+
+
+def test_names_that_the_system_refuses(place, capsys):
+    long = "x" * 300
+    assert run(["recognize", "good.png", "--out", long]) == 2
+    assert capsys.readouterr().err.startswith(f"trilingua recognize: {long}/good.glb: cannot write here (File name too long)")
+
+
 def test_runs_whose_files_do_not_belong_together(place, capsys, tiny_run, tiny_tokenizers_run):
     def copied(name):
         return shutil.copytree(tiny_run, place / name, ignore=shutil.ignore_patterns("state", "eval*", "events*"))

@@ -1,5 +1,6 @@
 """The entry point: help of every verb without torch, statuses, `python -m trilingua`."""
 
+import os
 import subprocess
 import sys
 
@@ -116,6 +117,31 @@ def test_the_status_is_the_errors_own(capsys, monkeypatch, kind, status):
     monkeypatch.setenv("TRILINGUA_TRACEBACK", "1")  # What is raised on purpose is one line all the same.
     assert run(["info"]) == status
     assert capsys.readouterr().err == "trilingua info: it: went wrong\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--version"], ["info", "kyvo-tiny"]])
+def test_whoever_stops_reading_is_not_complained_to(arguments, unbuffered):
+    command = [sys.executable, "-m", "trilingua", *arguments]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_output_that_cannot_be_written_is_said():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "trilingua", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    message = "trilingua: standard output cannot be written (No space left on device)\n"
+    assert (done.returncode, done.stderr) == (1, message)
 
 
 def test_python_m_trilingua():

@@ -4,7 +4,9 @@ import dataclasses
 import json
 import resource
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -61,6 +63,40 @@ def test_recognize_render_edit_ask(picture, tiny_run, tiny_model, tiny_data, tmp
         f"object: {o.size} {o.color} {o.material} {o.shape} at x {o.location[0]:.2f} m, y {o.location[1]:.2f} m"
         for o in explained.objects
     ]
+
+
+@pytest.mark.parametrize("verb", ["recognize", "render"])
+def test_each_file_has_what_belongs_to_it(verb, tmp_path, capsys, monkeypatch):
+    """Of more inputs than one batch takes; and one that is broken leaves nothing."""
+
+    class Echo:
+        def recognize(self, pictures):
+            return [Scene(objects=(), image_index=int(Path(picture).stem)) for picture in pictures]
+
+        def render(self, scenes):
+            return [Image.new("RGB", (2, 2), (scene.image_index, 0, 0)) for scene in scenes]
+
+        def check_scene(self, scene, where):
+            assert scene.image_index == int(Path(where).stem)
+
+    monkeypatch.setattr("trilingua.load", lambda run: Echo())
+    names = [str(tmp_path / f"{number}{'.png' if verb == 'recognize' else '.json'}") for number in range(40)]
+    for number, name in enumerate(names):
+        if verb == "recognize":
+            Image.new("RGB", (2, 2)).save(name)
+        else:
+            Scene(objects=(), image_index=number).save(name)
+    call(capsys, verb, *names, "--out", tmp_path / "out")
+    for number in range(40):
+        if verb == "recognize":
+            assert Scene.load(tmp_path / "out" / f"{number}.json").image_index == number
+            assert Scene.load(tmp_path / "out" / f"{number}.glb").image_index == number
+        else:
+            assert np.asarray(Image.open(tmp_path / "out" / f"{number}.png"))[0, 0].tolist() == [number, 0, 0]
+    Path(names[-1]).write_bytes(b"broken")
+    assert run([verb, *names, "--out", str(tmp_path / "none")]) == 2
+    assert names[-1] in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
 
 
 def test_evaluate_and_score(tiny_run, tiny_data, tmp_path, capsys):

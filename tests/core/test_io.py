@@ -165,6 +165,24 @@ def test_other_modes_become_rgb(tmp_path, mode):
     assert read_image(image).mode == "RGB"
 
 
+def test_a_picture_stands_as_its_camera_was_held(tmp_path):
+    picture, turned = Image.fromarray(PIXELS), Image.Exif()
+    turned[0x0112] = 6  # what a phone writes that was held upright
+    picture.save(tmp_path / "phone.png", exif=turned)
+    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "phone.png")), np.rot90(PIXELS, -1))
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("I;16", ".png"), ("I", ".tiff"), ("F", ".tiff")])
+def test_more_than_eight_bits_are_refused_in_words(tmp_path, mode, suffix):
+    path = tmp_path / f"deep{suffix}"
+    Image.new(mode, (4, 3)).save(path)
+    text = refusal(lambda: read_image(path))
+    assert text.startswith(f"{path}: has pixels of mode ")
+    assert text.endswith("; expected 8 bits a channel, so save it anew")
+    with Image.open(path) as opened:
+        assert refusal(lambda: read_image(opened)).startswith("image: has pixels of mode ")
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [
@@ -205,6 +223,8 @@ def test_a_truncated_picture_that_is_already_open_is_refused(tmp_path):
         (np.zeros((4, 4, 4), np.uint8), "image: array of shape (4, 4, 4); expected (height, width, 3)"),
         (np.zeros((0, 4, 3), np.uint8), "image: array of shape (0, 4, 3); expected (height, width, 3)"),
         (np.zeros((4, 4, 3), np.int64), "image: array of int64 values; expected uint8, or finite floats in [0, 1]"),
+        (np.full((4, 4, 3), 200.0), "image: floats from 200 to 200; expected [0, 1], or uint8"),
+        (np.full((4, 4, 3), -1.0), "image: floats from -1 to -1; expected [0, 1], or uint8"),
         (np.full((4, 4, 3), np.nan), "image: array of float64 values; expected uint8, or finite floats in [0, 1]"),
     ],
 )

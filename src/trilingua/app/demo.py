@@ -86,27 +86,19 @@ def run_demo(
         seconds[name] = round(time.perf_counter() - start, 3)
         return result
 
-    steps = progress(["recognize", "render", "edit", "ask"], "model")
-    results: dict[str, Any] = {}
     asked = [(example, question) for example in examples for question in example.questions]
-    for step in steps:
-        if step == "recognize":
-            results[step] = timed(step, lambda: model.recognize(pictures))
-        elif step == "render":
-            results[step] = timed(step, lambda: model.render(truth))
-        elif step == "edit":
-            texts = [example.instruction.instruction for example in examples]
-            results[step] = timed(step, lambda: model.edit(pictures, truth, texts))  # noqa: B023
-        else:
-            results[step] = timed(
-                step,
-                lambda: model.ask(
-                    [example.picture for example, _ in asked],
-                    [question["question"] for _, question in asked],
-                    scene=[example.scene for example, _ in asked],
-                    explain=True,
-                ),
-            )
+    work: dict[str, Callable[[], Any]] = {
+        "recognize": lambda: model.recognize(pictures),
+        "render": lambda: model.render(truth),
+        "edit": lambda: model.edit(pictures, truth, [example.instruction.instruction for example in examples]),
+        "ask": lambda: model.ask(
+            [example.picture for example, _ in asked],
+            [question["question"] for _, question in asked],
+            scene=[example.scene for example, _ in asked],
+            explain=True,
+        ),
+    }
+    results = {name: timed(name, work[name]) for name in progress(list(work), "model")}
     true_answers = [question["answer"] for _, question in asked]
     recognition = score_scenes(results["recognize"], truth)
     rendering = score_images(results["render"], pictures)

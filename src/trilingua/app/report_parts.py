@@ -15,15 +15,14 @@ from PIL import Image
 
 from trilingua.core.errors import InputError
 from trilingua.data.renderers.views import REFERENCE_VIEW
-from trilingua.scenes.palette import COLORS, HALF_SIZES
+from trilingua.scenes.palette import COLORS
 from trilingua.scenes.scene import Scene, SceneObject
+from trilingua.scenes.schema import CLEVR
 
 if TYPE_CHECKING:
     from trilingua.app.report import ReportRow, ShapeRow
 
 _JPEG_QUALITY = 92
-_SHAPES = ("cube", "sphere", "cylinder")
-_MATERIALS = ("rubber", "metal")
 
 
 class Page:
@@ -243,16 +242,10 @@ def _words(item: SceneObject) -> str:
 
 
 def _drawn(item: SceneObject, index: int) -> dict[str, Any]:
-    for name, allowed in (
-        ("shape", _SHAPES),
-        ("size", tuple(HALF_SIZES)),
-        ("color", tuple(COLORS)),
-        ("material", _MATERIALS),
-    ):
-        if getattr(item, name) not in allowed:
-            raise InputError(
-                f"objects[{index}].{name}: {getattr(item, name)!r} cannot be drawn; allowed are {', '.join(allowed)}"
-            )
+    for category in CLEVR.categories:
+        if (value := getattr(item, category.name)) not in category.values:
+            allowed = ", ".join(category.values)
+            raise InputError(f"objects[{index}].{category.name}: {value!r} cannot be drawn; allowed are {allowed}")
     score = "" if item.score is None else f", score {item.score:.2f}"
     return {
         "words": _words(item) + score,

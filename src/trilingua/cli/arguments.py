@@ -107,7 +107,8 @@ def explain(box: str, arguments: Sequence[str]) -> str:
 def _typed(shown: str, arguments: Sequence[str]) -> str:
     """Return the argument that begins with the first word of what the box shows."""
     word = shown.split()[0] if shown.split() else shown
-    return next((argument for argument in arguments if argument.startswith(word)), shown)
+    whole = (argument for argument in arguments if argument == shown)
+    return next(whole, next((argument for argument in arguments if argument.startswith(word)), shown))
 
 
 def _unknown(token: str, text: str) -> str:

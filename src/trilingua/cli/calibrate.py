@@ -10,6 +10,7 @@ def calibrate(
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA_DIR")],
     *,
     checkpoint: Path,
+    split: str | None = None,
     limit: int | None = None,
     plot: Path | None = None,
 ) -> None:
@@ -23,6 +24,7 @@ def calibrate(
     Args:
         data: CLEVR data directory.
         checkpoint: run directory; its config.json is written anew.
+        split: which split of the directory, where it holds several.
         limit: use only the first so many scenes.
         plot: SVG file for a diagram of the scores before and after.
     """
@@ -37,7 +39,7 @@ def calibrate(
     check_request(["recognition"], limit)
     if plot is not None:
         file_to_write(plot)
-    folder = ClevrFolder(data)
+    folder = ClevrFolder(data, split=split)
     found, before, after = calibrate_run(load(checkpoint), folder, limit=limit, progress=progress)
     diagram = reliability_diagram({"before": before, "after": after})
     say(f"calibration error {before.error:.3f} before, {after.error:.3f} after, on the same scenes")

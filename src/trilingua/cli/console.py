@@ -40,7 +40,7 @@ def folder_to_write(path: Path) -> Path:
     Raises:
         InputError: it is a file, or a folder on the way is one or may not be written to.
     """
-    if path.exists() and not path.is_dir():
+    if os.path.exists(path) and not os.path.isdir(path):
         raise InputError(f"{path}: is a file; choose a folder for --out")
     _require_writable(path, path)
     return path
@@ -52,18 +52,18 @@ def file_to_write(path: Path) -> Path:
     Raises:
         InputError: it is a folder, or a folder on the way is a file or may not be written to.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{path}: is a folder; choose another file to write")
     _require_writable(path.parent, path)
     return path
 
 
-def outputs(inputs: Sequence[Path], out: Path, *endings: str) -> list[tuple[Path, ...]]:
+def outputs(inputs: Sequence[Path], out: Path, *endings: str, also_read: Sequence[Path] = ()) -> list[tuple[Path, ...]]:
     """Return the files that each input becomes, `out`/STEM with each of the endings; nothing is made.
 
     Raises:
-        InputError: two inputs would be written to the same file, `out` cannot be written to, or a folder is in the
-            place of a file.
+        InputError: two inputs would be written to the same file, an input or what is `also_read` would be overwritten,
+            `out` cannot be written to, or a folder is in the place of a file.
     """
     folder_to_write(out)
     stems: dict[str, Path] = {}
@@ -73,8 +73,10 @@ def outputs(inputs: Sequence[Path], out: Path, *endings: str) -> list[tuple[Path
         stems[path.stem] = path
     files = [tuple(out / f"{stem}{ending}" for ending in endings) for stem in stems]
     for path in (path for group in files for path in group):
-        if path.is_dir():
+        if os.path.isdir(path):
             raise InputError(f"{path}: is a folder where a result goes; rename it, or choose another --out")
+        if os.path.exists(path) and any(given.exists() and path.samefile(given) for given in (*inputs, *also_read)):
+            raise InputError(f"{path}: is what was given, and would be overwritten; choose another --out")
     return files
 
 
@@ -83,7 +85,7 @@ def _require_writable(folder: Path, target: Path) -> None:
     place = folder
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
-    if not place.is_dir():
+    if not os.path.isdir(place):
         raise InputError(f"{target}: cannot be written ({place} is a file); choose another --out")
     if not os.access(place, os.W_OK | os.X_OK):
         raise InputError(f"{target}: cannot be written ({place} may not be written to); choose another --out")

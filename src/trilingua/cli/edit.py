@@ -30,7 +30,8 @@ def edit(
     from trilingua.core.io import read_image, write_image
     from trilingua.scenes.scene import Scene
 
-    ((picture_file, scene_file),) = outputs([image], out, ".png", ".json")
+    given = [] if scene is None else [scene]
+    ((picture_file, scene_file),) = outputs([image], out, ".png", ".json", also_read=given)
     picture = read_image(image)
     known = None if scene is None else Scene.load(scene)
     model = load(checkpoint)

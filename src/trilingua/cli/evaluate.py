@@ -12,6 +12,7 @@ def evaluate(
     out: Path,
     tasks: tuple[str, ...] = ("recognition", "rendering", "editing", "qa"),
     checkpoint: Path | None = None,
+    split: str | None = None,
     limit: int | None = None,
 ) -> None:
     """Write a model's figures on a data directory as JSON.
@@ -23,6 +24,7 @@ def evaluate(
         out: JSON file for the figures.
         tasks: any of recognition, rendering, editing, qa.
         checkpoint: run directory; the shipped model by default.
+        split: which split of the directory, where it holds several.
         limit: use only the first so many scenes.
     """
     from trilingua import load
@@ -33,7 +35,7 @@ def evaluate(
 
     file_to_write(out)
     check_request(tasks, limit)
-    folder = ClevrFolder(data)
+    folder = ClevrFolder(data, split=split)
     figures = evaluate_folder(load(checkpoint), folder, tasks, limit=limit, progress=progress)
     write_json(out, figures)
     print(out)

@@ -1,5 +1,6 @@
 """The verb `trilingua export`."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -43,6 +44,8 @@ def export(
     shapes = is_shape_run(source)
     if shapes and format != "run":
         raise InputError(f"{source}: is a shape tokenizer, which is no Llama; pass --format run")
+    if os.path.exists(out) and out.samefile(source):
+        raise InputError(f"{out}: is the run itself; choose another --out")
     folder_to_write(out)
     if shapes:
         _export_shapes(source, out)

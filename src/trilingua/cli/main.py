@@ -41,18 +41,25 @@ example: trilingua recognize photo.png --out scenes
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; leaves by `SystemExit` with the command's status."""
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    status = run(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        sys.stdout.flush()
+    except OSError as error:  # What is left must go somewhere, or Python itself complains at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = status or _say_unwritten(error)
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
     """Run the verb that `arguments` name and return the exit status."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_USAGE.format(verbs="\n".join(f"  {verb:<10} {what}" for verb, what in VERBS.items())))
-        return 0
-    if arguments[0] == "--version":
+    if not arguments or arguments[0] in ("-h", "--help", "--version"):
         from trilingua import __version__
 
-        print(__version__)
+        usage = _USAGE.format(verbs="\n".join(f"  {verb:<10} {what}" for verb, what in VERBS.items()))
+        try:
+            print(__version__ if arguments[:1] == ["--version"] else usage)
+        except OSError as error:
+            return _say_unwritten(error)
         return 0
     verb, rest = arguments[0], arguments[1:]
     if verb not in VERBS:
@@ -72,9 +79,8 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print(f"trilingua {verb}: interrupted", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        sys.stderr.close()  # Whoever read our output has gone; there is nobody to tell.
-        return 1
+    except BrokenPipeError as error:
+        return _say_unwritten(error)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except Exception as error:
@@ -84,3 +90,10 @@ def run(arguments: list[str]) -> int:
               "(set TRILINGUA_TRACEBACK=1 to see where)", file=sys.stderr)  # fmt: skip
         return 1
     return 0
+
+
+def _say_unwritten(error: OSError) -> int:
+    """Say that standard output takes no more, unless whoever read it has gone, and return the exit status."""
+    if not isinstance(error, BrokenPipeError):
+        print(f"trilingua: standard output cannot be written ({error.strerror})", file=sys.stderr)
+    return 1

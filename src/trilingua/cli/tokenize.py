@@ -11,6 +11,7 @@ def tokenize(
     *,
     out: Path,
     checkpoint: Path | None = None,
+    split: str | None = None,
     augmented_share: float = 0.5,
     num_workers: int | None = None,
     cluster: str | None = None,
@@ -23,6 +24,7 @@ def tokenize(
         data: CLEVR data directory.
         out: folder for the shards.
         checkpoint: run whose tokenizers and vocabulary to use; the shipped model's by default.
+        split: which split of the directory, where it holds several.
         augmented_share: share of the given pictures that are read as another camera might have taken them.
         num_workers: number of processes; by default, one for each usable core.
         cluster: address of a Ray cluster whose machines do the work, or `auto` for the one that this machine has
@@ -42,7 +44,7 @@ def tokenize(
     if cluster is not None:  # another machine works in another folder
         data, run = data.absolute(), run.absolute()
     count = tokenize_folder(
-        ClevrFolder(data),
+        ClevrFolder(data, split=split),
         out,
         make_tools=partial(shard_tools, run),
         augmentation=AugmentConfig(share=augmented_share),

@@ -12,10 +12,10 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from trilingua.core.errors import InputError, WriteError
 
@@ -32,7 +32,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         WriteError: the disk is full or gone.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike the path's own method, it does not raise where one may not look
         raise InputError(f"{path}: is a folder; expected the name of a file to write")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,15 +71,6 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
     write_bytes(path, (text + "\n").encode())
 
 
-def _kind(path: Path) -> Literal["file", "folder", "nothing"]:
-    try:
-        if path.is_dir():
-            return "folder"
-        return "file" if path.exists() else "nothing"
-    except OSError:  # a name that the file system refuses, such as one that is too long
-        return "nothing"
-
-
 def write_image(path: str | Path, image: Image.Image) -> None:
     """Write a picture as PNG atomically, making its folder."""
     with atomic_path(path) as temporary:
@@ -89,9 +80,9 @@ def write_image(path: str | Path, image: Image.Image) -> None:
 def existing_file(path: str | Path) -> Path:
     """Return `path` as a `Path` if it is a file; raise `InputError` in words if not."""
     path = Path(path)
-    if _kind(path) == "folder":
+    if os.path.isdir(path):
         raise InputError(f"{path}: is a folder; expected a file")
-    if _kind(path) == "nothing":
+    if not os.path.exists(path):
         raise InputError(f"{path}: no such file; check the path")
     return path
 
@@ -99,10 +90,10 @@ def existing_file(path: str | Path) -> Path:
 def existing_folder(path: str | Path) -> Path:
     """Return `path` as a `Path` if it is a folder; raise `InputError` in words if not."""
     path = Path(path)
-    if _kind(path) == "file":
-        raise InputError(f"{path}: is a file; expected a folder")
-    if _kind(path) == "nothing":
+    if not os.path.exists(path):
         raise InputError(f"{path}: no such folder; check the path")
+    if not os.path.isdir(path):
+        raise InputError(f"{path}: is a file; expected a folder")
     return path
 
 
@@ -133,13 +124,15 @@ def read_image(image: str | Path | Image.Image | np.ndarray) -> Image.Image:
         image: a path, a PIL image, or an array (height, width, 3) of uint8 or of floats in [0, 1].
 
     Raises:
-        InputError: not an image, truncated, or of no pixels.
+        InputError: not an image, truncated, of no pixels, or with more than 8 bits a channel.
     """
     if isinstance(image, str | Path):
         path = existing_file(image)
         try:
             with Image.open(path) as opened:
-                return opened.convert("RGB")
+                return _as_rgb(opened, str(path))
+        except InputError:
+            raise
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             problem = "is empty" if path.stat().st_size == 0 else "is not a readable image, or is truncated"
             raise InputError(f"{path}: {problem}; expected a PNG or JPEG picture") from error
@@ -147,7 +140,9 @@ def read_image(image: str | Path | Image.Image | np.ndarray) -> Image.Image:
         if 0 in image.size:
             raise InputError(f"image: has no pixels (size {image.size}); expected at least 1 x 1")
         try:
-            return image.convert("RGB")
+            return _as_rgb(image, "image")
+        except InputError:
+            raise
         except (OSError, SyntaxError, ValueError) as error:
             raise InputError("image: cannot be decoded, or is truncated; expected a whole picture") from error
     array = np.asarray(image)
@@ -156,8 +151,21 @@ def read_image(image: str | Path | Image.Image | np.ndarray) -> Image.Image:
     if array.dtype != np.uint8:
         if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all():
             raise InputError(f"image: array of {array.dtype} values; expected uint8, or finite floats in [0, 1]")
+        if array.min() < -_OVERSHOOT or array.max() > 1 + _OVERSHOOT:
+            raise InputError(f"image: floats from {array.min():g} to {array.max():g}; expected [0, 1], or uint8")
         array = (array.clip(0, 1) * 255).round().astype(np.uint8)
     return Image.fromarray(array)
+
+
+_OVERSHOOT = 0.1
+"""By which floats may leave [0, 1], as they do after a picture was sharpened or made larger; they are clipped."""
+
+
+def _as_rgb(image: Image.Image, where: str) -> Image.Image:
+    """Return a picture as a person sees it: turned as its EXIF data say, in RGB."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        raise InputError(f"{where}: has pixels of mode {image.mode}; expected 8 bits a channel, so save it anew")
+    return ImageOps.exif_transpose(image).convert("RGB")
 
 
 def digest_file(path: str | Path) -> str:
