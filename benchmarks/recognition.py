@@ -87,7 +87,9 @@ def run(subject: Subject) -> Section:
     middle = order[len(order) // 2]
     single = _Race(model, peer, [subject.pictures[middle]], may_stop=subject.is_trained)
 
-    loop = time_in_turns({"all": single.recognize_by_loop, "decoding": single.loop}, repeats=1, warm_up=False)
+    loop = time_in_turns(
+        {"all": single.recognize_by_loop, "decoding": single.loop}, repeats=min(repeats, 3), warm_up=False
+    )
     for race, name, target in ((single, "single", 2.0), (whole, f"batch of {len(whole.pictures)}", 3.0)):
         count = len(race.pictures)
         seconds = time_in_turns(

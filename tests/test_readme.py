@@ -89,7 +89,7 @@ def test_a_command_exists_with_its_options(
         assert launched.no_python
         words = [launched.training_script, *launched.training_script_args]
     if words[0] != "trilingua":
-        known = ("pip", "python3.11", "export", "ray", "blender-env/bin/pip")
+        known = ("pip", "python3.11", ".venv/bin/python", "export", "ray", "blender-env/bin/pip")
         assert words[0] in known, f"who knows what {words} does?"
         return
     status = run(words[1:])

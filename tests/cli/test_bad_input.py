@@ -340,7 +340,9 @@ def test_what_was_given_is_not_overwritten(place, capsys, tiny_run):
 def test_names_that_the_system_refuses(place, capsys):
     long = "x" * 300
     assert run(["recognize", "good.png", "--out", long]) == 2
-    assert capsys.readouterr().err.startswith(f"trilingua recognize: {long}/good.glb: cannot write here (File name too long)")
+    assert capsys.readouterr().err.startswith(
+        f"trilingua recognize: {long}/good.glb: cannot write here (File name too long)"
+    )
 
 
 def test_runs_whose_files_do_not_belong_together(place, capsys, tiny_run, tiny_tokenizers_run):

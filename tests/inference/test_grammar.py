@@ -74,6 +74,14 @@ def test_sets_are_stored_once_and_a_scene_is_small() -> None:
     assert literal(1, 2).compile(3, stop_id=0).forced[0] == ((1, 2, 0), literal(1, 2).compile(3, stop_id=0).done)
 
 
+def test_where_a_sentence_may_end_its_end_ends_it() -> None:
+    """The end is itself a token of the language here: what may follow it otherwise does not."""
+    tables = repeat(literal(1), 0, None).compile(3, stop_id=1)
+    assert tables.longest == 1
+    assert tables.accepts([1])
+    assert not tables.accepts([1, 1])
+
+
 def test_errors_say_what_is_allowed() -> None:
     with pytest.raises(ConfigError, match="grammar: a token set is empty; it needs at least one id"):
         token_set([])

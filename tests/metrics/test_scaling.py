@@ -27,6 +27,12 @@ def test_a_law_is_found_again_from_its_runs(noise):
         assert found.predict(far) == pytest.approx(LAW.predict(far), rel=0.02)
 
 
+def test_one_run_that_went_wrong_does_not_bend_the_law():
+    losses = LAW.predict(runs())
+    losses[5] *= 3
+    np.testing.assert_allclose(fit_scaling_law(runs(), losses).predict(runs()), LAW.predict(runs()), rtol=0.02)
+
+
 def test_one_amount_is_a_power_law_above_a_floor():
     law = ScalingLaw(floor=0.2, scales=(30.0,), exponents=(0.8,))
     amounts = np.array([[50.0], [100.0], [200.0], [400.0], [800.0]])

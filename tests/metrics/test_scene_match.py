@@ -87,6 +87,16 @@ def test_equal_scenes_are_perfect_and_optimal_is_never_below_first():
     assert all(optimal["jaccard_at"][name] >= first["jaccard_at"][name] for name in first["jaccard_at"])
 
 
+def test_the_optimal_pairing_is_that_of_all_figures():
+    """The nearer of two takes what the first one, which comes before it, would take."""
+    truth = [Scene(objects=(at(0.0), at(0.3)))]
+    predicted = [Scene(objects=(at(0.14), at(-0.1)))]
+    first, optimal = score_scenes(predicted, truth), score_scenes(predicted, truth, method="optimal")
+    assert first["location_error"] == pytest.approx(0.14)
+    assert optimal["location_error"] == pytest.approx((0.16 + 0.1) / 2)
+    assert (first["num_matched"], optimal["num_matched"]) == (1, 2)
+
+
 def test_nothing_found_is_none_not_a_division_by_zero():
     empty = Scene(objects=())
     scores = score_scenes([empty], [Scene(objects=(at(0.0),))])

@@ -58,6 +58,20 @@ def test_logits_equal_transformers(tmp_path: Path, scaled: bool, tied: bool) -> 
     torch.testing.assert_close(decoder(ids, mask=mask), expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+@torch.no_grad()
+def test_rotary_settings_are_read_where_older_checkpoints_have_them(tmp_path: Path, scaled: bool) -> None:
+    """Before transformers 5, as in Llama 3.2, they stand at the top of the file."""
+    random_llama(scaled=scaled, tied=False).save_pretrained(tmp_path)
+    ids = torch.randint(0, 97, (1, 130))
+    wanted = load_llama(tmp_path)(ids)
+    raw = json.loads((tmp_path / "config.json").read_text())
+    rope = raw.pop("rope_parameters")
+    raw |= {"rope_theta": rope.pop("rope_theta"), "rope_scaling": rope if scaled else None}
+    (tmp_path / "config.json").write_text(json.dumps(raw))
+    assert torch.equal(load_llama(tmp_path)(ids), wanted)
+
+
 @pytest.mark.parametrize(("written", "meant"), [(9.999999747378752e-06, 1e-5), (1e-6, 1e-6), (0.0001, 1e-4)])
 def test_a_norm_epsilon_in_float32_is_the_number_that_it_stands_for(
     tmp_path: Path, written: float, meant: float

@@ -86,7 +86,10 @@ def test_the_published_layout_reads_the_same(made, tmp_path):
     shutil.copy(tmp_path / "scenes" / "CLEVR_val_scenes.json", tmp_path / "scenes" / "CLEVR_train_scenes.json")
     with pytest.raises(InputError) as error:
         ClevrFolder(tmp_path)
-    assert str(error.value) == f"{tmp_path}: holds several splits (CLEVR_train_scenes, CLEVR_val_scenes); name one"
+    assert str(error.value) == (
+        f"{tmp_path}: holds several splits (CLEVR_train_scenes, CLEVR_val_scenes); name one (--split), or put it into a "
+        "folder of its own"
+    )
     assert len(ClevrFolder(tmp_path, split="train")) == 3
 
 

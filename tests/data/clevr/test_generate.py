@@ -14,6 +14,7 @@ from tests.data.clevr.drawing import DiscRenderer
 
 from trilingua.core.errors import ConfigError, InputError, WorkerError, WriteError
 from trilingua.core.io import digest_file
+from trilingua.data.clevr.files import ClevrFolder
 from trilingua.data.clevr.generate import ClevrConfig, generate_clevr
 
 CONFIG = ClevrConfig(
@@ -44,6 +45,16 @@ def test_the_manifest_tells_all_files_and_counts(finished):
     }
     with Image.open(folder / "images" / "CLEVR_test_000002.png") as image:
         assert (image.size, image.mode) == ((320, 240), "RGB")
+
+
+def test_a_share_of_the_edited_scenes_is_drawn(tmp_path):
+    config = ClevrConfig(**{**vars(CONFIG), "num_scenes": 4, "instructions_per_scene": 3, "pictured_share": 0.5})
+    manifest = generate_clevr(tmp_path / "data", config, make_renderer=DiscRenderer)
+    names = [item.target_image_filename for item in ClevrFolder(tmp_path / "data").instructions()]
+    drawn = [name for name in names if name is not None]
+    assert 0 < len(drawn) < len(names) == 12
+    assert manifest["counts"]["images"] == 4 + len(drawn)
+    assert {path.name for path in (tmp_path / "data" / "images").glob("*_edit*.png")} == set(drawn)
 
 
 def test_two_workers_write_the_bytes_of_one(finished, tmp_path):

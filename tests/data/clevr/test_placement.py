@@ -117,6 +117,18 @@ def test_placement_problem_says_which_rule_is_broken(objects, problem):
     assert placement_problem(objects, DIRECTIONS) == problem
 
 
+def test_of_objects_exactly_in_line_neither_stands_more_to_a_side():
+    straight = {
+        "left": (-1.0, 0.0, 0.0),
+        "right": (1.0, 0.0, 0.0),
+        "behind": (0.0, 1.0, 0.0),
+        "front": (0.0, -1.0, 0.0),
+    }
+    assert placement_problem([at(0.0, 0.0), at(0.0, 1.5)], straight) is None
+    problem = "objects 0 and 1 are 0.10 m apart along left; at least 0.4 m is needed"
+    assert placement_problem([at(0.0, 0.0), at(0.1, 1.5)], straight) == problem
+
+
 def test_a_hidden_object_is_not_visible_enough():
     camera = np.array(REFERENCE_VIEW.camera)
     behind = -camera[:2] / np.linalg.norm(camera[:2]) * 2.0
