@@ -87,8 +87,8 @@ def test_the_published_layout_reads_the_same(made, tmp_path):
     with pytest.raises(InputError) as error:
         ClevrFolder(tmp_path)
     assert str(error.value) == (
-        f"{tmp_path}: holds several splits (CLEVR_train_scenes, CLEVR_val_scenes); name one (--split), or put it into a "
-        "folder of its own"
+        f"{tmp_path}: holds several splits (CLEVR_train_scenes, CLEVR_val_scenes); name one (--split), or put it "
+        "into a folder of its own"
     )
     assert len(ClevrFolder(tmp_path, split="train")) == 3
 
