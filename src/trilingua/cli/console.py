@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trilingua.core.errors import ConfigError, InputError
+from trilingua.core.io import kind_of
 
 
 def say(message: str) -> None:
@@ -40,7 +41,7 @@ def folder_to_write(path: Path) -> Path:
     Raises:
         InputError: it is a file, or a folder on the way is one or may not be written to.
     """
-    if os.path.exists(path) and not os.path.isdir(path):
+    if kind_of(path) == "file":
         raise InputError(f"{path}: is a file; choose a folder for --out")
     _require_writable(path, path)
     return path
@@ -52,7 +53,7 @@ def file_to_write(path: Path) -> Path:
     Raises:
         InputError: it is a folder, or a folder on the way is a file or may not be written to.
     """
-    if os.path.isdir(path):
+    if kind_of(path) == "folder":
         raise InputError(f"{path}: is a folder; choose another file to write")
     _require_writable(path.parent, path)
     return path
@@ -73,9 +74,10 @@ def outputs(inputs: Sequence[Path], out: Path, *endings: str, also_read: Sequenc
         stems[path.stem] = path
     files = [tuple(out / f"{stem}{ending}" for ending in endings) for stem in stems]
     for path in (path for group in files for path in group):
-        if os.path.isdir(path):
+        kind = kind_of(path)
+        if kind == "folder":
             raise InputError(f"{path}: is a folder where a result goes; rename it, or choose another --out")
-        if os.path.exists(path) and any(given.exists() and path.samefile(given) for given in (*inputs, *also_read)):
+        if kind == "file" and any(given.exists() and path.samefile(given) for given in (*inputs, *also_read)):
             raise InputError(f"{path}: is what was given, and would be overwritten; choose another --out")
     return files
 
@@ -85,7 +87,7 @@ def _require_writable(folder: Path, target: Path) -> None:
     place = folder
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
-    if not os.path.isdir(place):
+    if kind_of(place) != "folder":
         raise InputError(f"{target}: cannot be written ({place} is a file); choose another --out")
     if not os.access(place, os.W_OK | os.X_OK):
         raise InputError(f"{target}: cannot be written ({place} may not be written to); choose another --out")

@@ -1,12 +1,12 @@
 """The verb `trilingua export`."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from trilingua.core.errors import InputError
+from trilingua.core.io import kind_of
 
 Format = Literal["hf", "run"]
 
@@ -44,7 +44,7 @@ def export(
     shapes = is_shape_run(source)
     if shapes and format != "run":
         raise InputError(f"{source}: is a shape tokenizer, which is no Llama; pass --format run")
-    if os.path.exists(out) and out.samefile(source):
+    if kind_of(out) == "folder" and out.samefile(source):
         raise InputError(f"{out}: is the run itself; choose another --out")
     folder_to_write(out)
     if shapes:

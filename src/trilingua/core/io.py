@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -21,6 +21,16 @@ from trilingua.core.errors import InputError, WriteError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the system says of a disk that is full, or of a person's share of it."""
+
+
+def kind_of(path: Path) -> Literal["file", "folder", "nothing"]:
+    """Return what is at a path; what one may not look at, or a name that the system refuses, is nothing."""
+    try:
+        if path.is_dir():
+            return "folder"
+        return "file" if path.exists() else "nothing"
+    except OSError:
+        return "nothing"
 
 
 @contextlib.contextmanager
@@ -32,7 +42,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         WriteError: the disk is full or gone.
     """
     path = Path(path)
-    if os.path.isdir(path):  # unlike the path's own method, it does not raise where one may not look
+    if kind_of(path) == "folder":
         raise InputError(f"{path}: is a folder; expected the name of a file to write")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,9 +90,10 @@ def write_image(path: str | Path, image: Image.Image) -> None:
 def existing_file(path: str | Path) -> Path:
     """Return `path` as a `Path` if it is a file; raise `InputError` in words if not."""
     path = Path(path)
-    if os.path.isdir(path):
+    kind = kind_of(path)
+    if kind == "folder":
         raise InputError(f"{path}: is a folder; expected a file")
-    if not os.path.exists(path):
+    if kind == "nothing":
         raise InputError(f"{path}: no such file; check the path")
     return path
 
@@ -90,9 +101,10 @@ def existing_file(path: str | Path) -> Path:
 def existing_folder(path: str | Path) -> Path:
     """Return `path` as a `Path` if it is a folder; raise `InputError` in words if not."""
     path = Path(path)
-    if not os.path.exists(path):
+    kind = kind_of(path)
+    if kind == "nothing":
         raise InputError(f"{path}: no such folder; check the path")
-    if not os.path.isdir(path):
+    if kind == "file":
         raise InputError(f"{path}: is a file; expected a folder")
     return path
 
