@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,7 +84,7 @@ def tokenize_folder(
     vocabulary = tools.sequences.vocabulary
     if (out / "vocabulary.json").exists():
         vocabulary.require(Vocabulary.load(out / "vocabulary.json").digest, str(out))
-    begun = any(out.glob("shard_*.safetensors"))  # without one, the data may have been repaired
+    begun = any(out.glob("shard_*.safetensors"))
     settings = {
         "data": _identity(folder),
         "num_scenes": len(folder),
@@ -96,7 +97,7 @@ def tokenize_folder(
         out,
         settings,
         command="trilingua tokenize",
-        may_become=lambda name, old, new: (name == "data" and not begun) or _may_become(name, old, new),
+        may_become=partial(_may_become, begun),
     )
     vocabulary.save(out / "vocabulary.json")
     del tools  # in a pool, this process only waits
@@ -119,9 +120,9 @@ def _identity(folder: ClevrFolder) -> str:
     return digest_json([scene.to_json(), asked, [edit.instruction for edit in folder.instructions_of(scene)]])
 
 
-def _may_become(name: str, old: Any, new: Any) -> bool:
-    if name == "data":  # earlier versions did not say
-        return old is None
+def _may_become(begun: bool, name: str, old: Any, new: Any) -> bool:
+    if name == "data":  # earlier versions did not say; and what was refused may have been repaired
+        return old is None or not begun
     return name == "num_scenes" and isinstance(old, int) and old < new
 
 

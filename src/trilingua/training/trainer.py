@@ -429,15 +429,15 @@ class Trainer:
         checkpoint = require_checkpoint(self.run_dir)
         require_same(checkpoint, checkpoint.state["must_agree"], self._must_agree())
         where = str(checkpoint.folder)
-        copy_tensors(module_tensors(self._module), checkpoint.tensors("model"), where)
+        model, average = checkpoint.tensors("model"), checkpoint.tensors("average")
+        copy_tensors(module_tensors(self._module), model, where)
         load_optimizer_tensors(self._module, self._optimizers, checkpoint.tensors("optimizer"), place_like)
         if self._average:
-            copy_tensors(self._average.tensors, checkpoint.tensors("average"), where)
+            copy_tensors(self._average.tensors, average, where)
         self.stream.load_state_dict(checkpoint.state["stream"])
         self.step = checkpoint.step
         if self._accelerator.is_main_process:  # the run may have stopped between saving and this
-            weights = checkpoint.tensors("model") | checkpoint.tensors("average")
-            publish_weights(self.run_dir, checkpoint.folder, weights, linked=not self._average)
+            publish_weights(self.run_dir, checkpoint.folder, model | average, linked=not self._average)
         self._seconds_before = float(checkpoint.state["seconds"])
 
     def _must_agree(self) -> dict[str, Any]:

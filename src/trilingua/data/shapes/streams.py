@@ -84,12 +84,13 @@ class ShapeStream(EpochStream[ShapeBatch]):
         return self._with_rays(_stack(parts), positions, epoch)
 
     def held_out(self, positions: Sequence[int]) -> ShapeBatch:
-        """Return objects with the points that are always read, and all places; rays are always the same."""
+        """Return objects with the points that are always read, and all places; without any, rays, always the same."""
         parts = []
         for index in positions:
             distances = self._folder.distances(index)
             parts.append((self._read(self._folder, index, None), distances.points, distances.distances))
-        return self._with_rays(_stack(parts), positions, "held out")
+        batch = _stack(parts)
+        return batch if batch.places.shape[1] else self._with_rays(batch, positions, "held out")
 
     def _with_rays(self, batch: ShapeBatch, positions: Sequence[int], key: int | str) -> ShapeBatch:
         if not self._num_rays:

@@ -92,7 +92,7 @@ def evaluate_shapes(
     return {
         "num_objects": len(rows),
         "num_empty": sum(row["empty"] for row in rows),
-        **{name: _mean([row.get(name) for row in rows]) for name in _MEANS if name in rows[0]},
+        **{name: _mean([row.get(name) for row in rows]) for name in _MEANS if any(name in row for row in rows)},
         "iou_at": np.mean([row["iou_at"] for row in rows], axis=0).tolist(),
         "families": {
             family: _mean([row["iou"] for row, own in zip(rows, families, strict=True) if own == family])
