@@ -25,12 +25,12 @@ from trilingua.core.config import replace_dotted
 from trilingua.core.io import read_json, write_json
 from trilingua.data.clevr.files import ClevrFolder
 from trilingua.metrics.scaling import ScalingLaw, fit_scaling_law
-from trilingua.systems.kyvo.build import Tokenizers, build_decoder, load_tokenizers, save_module, write_tokenizer_files
+from trilingua.systems.kyvo.build import Tokenizers, build_decoder, load_tokenizers, write_tokenizer_files
 from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, kyvo_clevr, kyvo_clevr_eye
 from trilingua.systems.kyvo.evaluate import evaluate_folder
 from trilingua.systems.kyvo.train import train_decoder, train_tokenizers
 from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig
-from trilingua.training.checkpoints import find_checkpoint, require_checkpoint
+from trilingua.training.checkpoints import find_checkpoint, require_checkpoint, save_module
 
 WANTED = (0.9212, 0.95)
 """Scores: what the paper's recognition reaches, and the goal."""

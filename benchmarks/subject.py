@@ -23,7 +23,6 @@ from trilingua.systems.kyvo.build import (
     build_sequences,
     build_text_tokenizer,
     load_tokenizers,
-    save_module,
     task_texts,
     write_tokenizer_files,
 )
@@ -32,6 +31,7 @@ from trilingua.systems.kyvo.grammars import task_grammar
 from trilingua.systems.kyvo.train import tools_of
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.sequences import TASKS
+from trilingua.training.checkpoints import save_module
 
 SEED = 20260
 

@@ -78,6 +78,11 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
                     about = [ran[index]]
                 elif kind.startswith("query"):
                     about = [about]
+                if kind.startswith("same"):
+                    subject = ran[node["inputs"][0]]
+                    known[-1] = 2 ** order.index(subject)
+                    so_far += f" {getattr(scene.objects[subject], kind.removeprefix('same_'))}"
+                    known += [UNKNOWN] * (len(framed(so_far)) - 1 - len(known))
                 if not kind.startswith(("equal", "less", "greater")):
                     known[-1] = sum(2 ** order.index(member) for member in about)
                 if kind == "count" or kind.startswith("query"):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.oracles.random_programs import random_program, random_scene
 
 from trilingua.core.errors import InputError
-from trilingua.scenes.functions import ATTRIBUTES, FUNCTIONS, PROGRAM_WORDS
+from trilingua.scenes.functions import ATTRIBUTES, PROGRAM_WORDS
 from trilingua.scenes.program_text import (
     MAX_PROGRAM_WORDS,
     Finding,
@@ -128,9 +128,9 @@ def test_what_parses_is_well_formed(words):
         (
             "scene filter_shape:cube unique query_color scene filter_shape:sphere unique same_size unique query_color "
             "equal_color",
-            [(1,), "red", (2,), (3,), "blue"],
-            "scene filter_shape:cube1. unique query_color red scene filter_shape:sphere2. unique same_size3. unique "
-            "query_color blue equal_color",
+            [(1,), "red", (2,), "large", (3,), "blue"],
+            "scene filter_shape:cube1. unique query_color red scene filter_shape:sphere2. unique same_size "
+            "large3. unique query_color blue equal_color",
         ),
     ],
 )
@@ -151,13 +151,17 @@ def test_findings_are_read_back(seed: int, data: st.DataObject) -> None:
     plain = program_to_text(random_program(generator))
     program = program_from_text(plain).program
     assert program is not None
-    outputs = [FUNCTIONS[program[index]["type"]].output for index in find_shown(program)]
-    kinds: dict[str, st.SearchStrategy[Finding]] = {
-        "set": st.sets(st.integers(1, 10)).map(lambda numbers: tuple(sorted(numbers))),
-        "integer": st.integers(0, 10),
-        **{name: st.sampled_from(CLEVR.values(name)) for name in ATTRIBUTES},
+    numbers = st.sets(st.integers(1, 10)).map(lambda numbers: tuple(sorted(numbers)))
+    kinds: dict[str, tuple[st.SearchStrategy[Finding], ...]] = {
+        "count": (st.integers(0, 10),),
+        **{f"query_{name}": (st.sampled_from(CLEVR.values(name)),) for name in ATTRIBUTES},
+        **{f"same_{name}": (st.sampled_from(CLEVR.values(name)), numbers) for name in ATTRIBUTES},
     }
-    findings = [data.draw(kinds[output]) for output in outputs]
+    shown = find_shown(program)
+    assert all(shown.count(index) == 1 + program[index]["type"].startswith("same_") for index in shown)
+    findings = [
+        data.draw(kind) for index in dict.fromkeys(shown) for kind in kinds.get(program[index]["type"], (numbers,))
+    ]
     assert split_findings(add_findings(plain, findings)) == (plain, findings)
 
 

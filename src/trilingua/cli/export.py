@@ -20,8 +20,9 @@ def export(
     """Write a run in another form: a plain Llama checkpoint that `transformers` loads, or a slim run to share.
 
     For `transformers`, numbers, projector and codebook are folded into one embedding table; the vocabulary and
-    the text tokenizer are written beside it. A slim run is in half precision and holds what `trilingua.load` needs,
-    without the state of training. A shape tokenizer has the slim form alone (`--format run`).
+    the text tokenizer are written beside it. A slim run is in half precision and holds what `trilingua.load` and
+    training further from it need, without the state of training. A shape tokenizer has the slim form alone
+    (`--format run`).
 
     The Llama decodes as `model = trilingua.load(RUN)` does without a grammar: from the ids of
     `model.tokenize("recognition", image=image)`, plain greedy `generate` writes the scene that
@@ -65,8 +66,8 @@ def _export_kyvo(source: Path, out: Path, format: Format) -> None:
     from trilingua.models.llama_weights import export_llama
     from trilingua.systems.kyvo.build import (
         load_decoder,
-        load_draft_head,
         load_tokenizers,
+        read_probes,
         write_slim_run,
         write_tokenizer_files,
     )
@@ -74,7 +75,7 @@ def _export_kyvo(source: Path, out: Path, format: Format) -> None:
     tokenizers = load_tokenizers(source)
     config, decoder = load_decoder(source, tokenizers)
     if format == "run":
-        write_slim_run(out, tokenizers, config, decoder, load_draft_head(source, config, tokenizers))
+        write_slim_run(out, tokenizers, config, decoder, read_probes(source))
         return
     vocabulary = tokenizers.vocabulary
     export_llama(

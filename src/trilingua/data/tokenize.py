@@ -16,7 +16,7 @@ from trilingua.scenes.program_text import (
     program_from_text,
     program_to_text,
 )
-from trilingua.scenes.programs import Program, check_program, execute_program, find_asked
+from trilingua.scenes.programs import Program, check_program, execute_program, find_asked, node_parts
 from trilingua.scenes.scene import Scene
 from trilingua.tokenizers.scenes import NumberedScene, canonical_order
 from trilingua.tokenizers.sequences import SEGMENTS, SequenceTokenizer
@@ -122,22 +122,33 @@ def _think(
     shown = find_shown(program)
     if kind == "reference" and shown[-1] == len(program) - 1 and changed != UNKNOWN:
         about[-1] = changed
-    findings: dict[int, Finding] = {
-        index: to_numbers(about[index]) if isinstance(output := outputs[index], list) else output for index in shown
-    }
+    findings: list[Finding] = []
     known = [UNKNOWN]  # the border
     for index, step in enumerate(plain.split(" ")):
-        length = len(sequences.text.tokenize(f" {step}" if index else step))
-        known += [UNKNOWN] * (length - 1) + [about[index]]
-        found = findings.get(index)
-        if isinstance(found, tuple):
-            written = "".join(map(str, found)) + FINDINGS_END
-            known += _unnamed(about[index], sequences.text.tokenize(written), sequences.text)
-        elif found is not None:
-            known += [UNKNOWN] * len(sequences.text.tokenize(f" {found}"))
-    text = add_findings(plain, list(findings.values()))
+        name, inputs, _ = node_parts(program[index])
+        output, members = outputs[index], about[index]
+        known += _behind(f" {step}" if index else step, members, sequences.text)
+        if index not in shown:
+            continue
+        if not isinstance(output, list):
+            findings.append(output)
+            known += _behind(f" {output}", UNKNOWN, sequences.text)
+            continue
+        if name.startswith("same_"):  # first the object whose value is shared, then those that share it
+            known[-1] = about[inputs[0]]
+            findings.append(getattr(scene.objects[outputs[inputs[0]]], name.removeprefix("same_")))
+            known += _behind(f" {findings[-1]}", members, sequences.text)
+        findings.append(to_numbers(members))
+        written = "".join(map(str, to_numbers(members))) + FINDINGS_END
+        known += _unnamed(members, sequences.text.tokenize(written), sequences.text)
+    text = add_findings(plain, findings)
     asked = (changed,) if kind == "reference" else (UNKNOWN, find_asked(program, about)[-1])
     return _Thought(program=tuple(sequences.segment(SEGMENTS[kind], text)), referents=(*known, *asked))
+
+
+def _behind(words: str, members: int, text: TextTokenizer) -> list[int]:
+    """Return `members` behind the last id of some words, and nothing inside of them."""
+    return [UNKNOWN] * (len(text.tokenize(words)) - 1) + [members]
 
 
 def _unnamed(members: int, ids: Sequence[int], text: TextTokenizer) -> Iterator[int]:

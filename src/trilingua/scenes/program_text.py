@@ -29,10 +29,10 @@ Finding = tuple[int, ...] | int | str
 """What a step of a program gives: numbers of objects, a count, or an attribute's value."""
 
 _SHOWN_VALUES: Mapping[str, Sequence[str]] = {
-    INTEGER: [str(number) for number in range(CLEVR.max_objects + 1)],
-    **{name: CLEVR.values(name) for name in ATTRIBUTES},
+    "count": [str(number) for number in range(CLEVR.max_objects + 1)],
+    **{f"{kind}_{name}": CLEVR.values(name) for kind in ("query", "same") for name in ATTRIBUTES},
 }
-"""The words that a finding of a type may have."""
+"""The words that may stand behind a function as what it found."""
 
 FINDINGS_END = "."
 """Stands behind the last number of findings."""
@@ -122,7 +122,7 @@ def find_shown(program: Sequence[Any]) -> list[int]:
     """Return the nodes whose outputs are written, in the order of the words: what is thought through step by step.
 
     A set of objects is, where a step more than filtering gave it or something else than a filter takes it; so is a
-    number, and an attribute's value.
+    number, and an attribute's value. What finds others of one value is there twice: for the value, and for them.
 
     Args:
         program: nodes in the order of its words, none shared.
@@ -135,6 +135,8 @@ def find_shown(program: Sequence[Any]) -> list[int]:
             plain = name == "scene" or name.startswith("filter_")
             if plain and following.startswith("filter_"):
                 continue
+            if name.startswith("same_"):
+                shown.append(index)
         elif output in (OBJECT, BOOLEAN):
             continue
         shown.append(index)
@@ -147,12 +149,13 @@ def add_findings(text: str, findings: Sequence[Finding]) -> str:
     `scene filter_color:red2. unique relate:left135. filter_shape:cube15. count 2` says that object 2 is the red one,
     that 1, 3 and 5 are left of it, 1 and 5 cubes among these, and that they are two. Numbers of objects stand right
     behind the word that finds them, with nothing in between, so that a model writes them from the state that has just
-    read the word; counts and values are words of their own.
+    read the word; counts and values are words of their own. `unique same_size large13.` says what is shared before who
+    shares it: to find both at once takes a model two looks at the scene in one step.
 
     Args:
         text: the program's.
-        findings: for each node that is shown the numbers of objects, from 1 to `MAX_FOUND_NUMBER` and ascending, or a
-            count, or a value.
+        findings: for each that `find_shown` returns the numbers of objects, from 1 to `MAX_FOUND_NUMBER` and
+            ascending, or a count, or a value.
 
     Raises:
         InputError: a number that is out of range.
@@ -177,15 +180,15 @@ def split_findings(text: str) -> tuple[str, list[Finding]]:
     """Return the program's text without findings, and the findings; never raises, whatever a model wrote."""
     words: list[str] = []
     findings: list[Finding] = []
-    for word in text.split():
-        found = re.fullmatch(r"(\D+?)(\d*)\.", word)
+    for written in text.split():
+        found = re.fullmatch(r"(\D+?)(\d*)\.", written)
+        word = written if found is None else found[1]
         before = PROGRAM_WORDS.get(words[-1]) if words else None
-        if found is not None:
-            words.append(found[1])
-            # Numbers ascend, so that "10" is ten: a zero has no other meaning.
-            findings.append(tuple(int(number) for number in re.findall("10|[1-9]", found[2])))
-        elif before is not None and word in _SHOWN_VALUES.get(before.function.output, ()):
+        if before is not None and word in _SHOWN_VALUES.get(before.function.name, ()):
             findings.append(int(word) if before.function.output == INTEGER else word)
         else:
             words.append(word)
+        if found is not None:
+            # Numbers ascend, so that "10" is ten: a zero has no other meaning.
+            findings.append(tuple(int(number) for number in re.findall("10|[1-9]", found[2])))
     return " ".join(words), findings

@@ -23,12 +23,14 @@ from trilingua.models.llama_weights import read_llama_config
 from trilingua.models.smollm2 import smollm2_folder
 from trilingua.systems.kyvo.build import (
     Tokenizers,
+    begin_probes,
     build_decoder,
     build_image_task,
     build_sequences,
     load_decoder,
     load_draft_head,
     load_tokenizers,
+    read_probes,
     schema_named,
     write_slim_run,
 )
@@ -251,7 +253,7 @@ def test_a_run_that_reads_codes_is_given_an_eye(tiny_run, tiny_tokenizers_run, c
         train_decoder(replace_dotted(kyvo_tiny(), changes), tmp_path / name)
         going_on = load_decoder(tmp_path / name, load_tokenizers(tmp_path / name))[1]
         weights.append(going_on.state_dict()["embedding.seen_projector"])
-        probes.append(read_weights(tmp_path / name / "model.safetensors", prefix="probes."))
+        probes.append(read_probes(tmp_path / name))
     aligned, learned, kept = weights
     assert not torch.equal(aligned, learned)
     assert torch.equal(learned, kept)
@@ -266,7 +268,11 @@ def test_a_run_that_reads_codes_is_given_an_eye(tiny_run, tiny_tokenizers_run, c
         train_decoder(replace_dotted(kyvo_tiny(), changes | {"tokenizers": str(tiny_tokenizers_run)}), tmp_path / "no")
     config, decoder = load_decoder(tmp_path / "run", tokenizers)
     head = load_draft_head(tmp_path / "run", config, tokenizers)
-    write_slim_run(tmp_path / "slim", tokenizers, config, decoder, head)
+    write_slim_run(tmp_path / "slim", tokenizers, config, decoder, read_probes(tmp_path / "run"))
+    task = KyvoTask(config, tokenizers, decoder)
+    begin_probes(dataclasses.replace(config, backbone=str(tmp_path / "slim")), task.model.probes)
+    for name, value in read_probes(tmp_path / "run").items():
+        assert torch.equal(task.model.probes.state_dict()[name], value.half().float()), name
     kept = load_draft_head(tmp_path / "slim", config, tokenizers)
     assert head is not None
     assert kept is not None
@@ -277,7 +283,7 @@ def test_a_run_that_reads_codes_is_given_an_eye(tiny_run, tiny_tokenizers_run, c
     for name, value in build_image_task(further, ImageTokenizer(further.images)).model.eye_probe.state_dict().items():
         assert value.any()
         assert torch.equal(value, taught[name].half().float()), name
-    write_slim_run(tmp_path / "without", tokenizers, config, decoder, None)
+    write_slim_run(tmp_path / "without", tokenizers, config, decoder, {})
     assert load_draft_head(tmp_path / "without", config, tokenizers) is None
     written = (tmp_path / "slim" / "config.json").read_text()
     assert not any(str(path) in written for path in (tiny_run, tmp_path, clevr_folder))

@@ -43,7 +43,6 @@ from trilingua.training.checkpoints import (
     load_weights,
     module_tensors,
     read_weights,
-    save_module,
     save_weights,
 )
 
@@ -221,7 +220,7 @@ def begin_probes(config: KyvoConfig, probes: nn.Module) -> None:
     run = _run_before(config)
     if run is None:
         return
-    _take_along(probes, read_weights(run / "model.safetensors", prefix="probes."))
+    _take_along(probes, read_probes(run))
 
 
 def _take_along(module: nn.Module, known: dict[str, Tensor]) -> None:
@@ -297,6 +296,15 @@ def load_decoder(run: str | Path, tokenizers: Tokenizers, *, device: str = "cpu"
     return config, decoder.to(device).eval()
 
 
+_PROBES = "probes."
+"""What the names of the weights of a decoder's probes begin with, in its run's file."""
+
+
+def read_probes(run: str | Path) -> dict[str, Tensor]:
+    """Return the weights of the probes that taught the decoder of a run, by name; none where none did."""
+    return read_weights(existing_folder(run) / "model.safetensors", prefix=_PROBES)
+
+
 def load_draft_head(run: str | Path, config: KyvoConfig, tokenizers: Tokenizers) -> DraftHead | None:
     """Read the probe that tells what object a state is about to write; None where it was not trained.
 
@@ -304,7 +312,7 @@ def load_draft_head(run: str | Path, config: KyvoConfig, tokenizers: Tokenizers)
         CheckpointError: it has other sizes than the decoder.
     """
     path = existing_folder(run) / "model.safetensors"
-    weights = read_weights(path, prefix=f"probes.{RECOGNIZED}.")
+    weights = read_weights(path, prefix=f"{_PROBES}{RECOGNIZED}.")
     if not weights:
         return None
     probe = object_probe(config.decoder.dim, tokenizers.schema)
@@ -368,28 +376,27 @@ def write_tokenizer_files(
 
 
 def write_slim_run(
-    run: Path, tokenizers: Tokenizers, config: KyvoConfig, decoder: Decoder, draft_head: DraftHead | None
+    run: Path, tokenizers: Tokenizers, config: KyvoConfig, decoder: Decoder, probes: Mapping[str, Tensor]
 ) -> None:
-    """Write a run directory that holds what loading needs and no more, in half precision: the form to ship.
+    """Write a run directory that holds what loading and training further need, in half precision: the form to ship.
 
-    Paths of the training data and of what training began with are left out, the state of training and the probes that
-    taught the decoder alone too.
+    Paths of the training data and of what training began with are left out, and the state of training.
 
     Args:
         run: the folder; it is made.
         tokenizers: of the run.
         config: of the run.
         decoder: of the run, adapters merged.
-        draft_head: of the run, as `load_draft_head` returns it.
+        probes: of the run, as `read_probes` returns them; one of them drafts, all teach who trains the run further.
     """
     recipe = "full" if config.recipe == "lora" else config.recipe
     config = dataclasses.replace(config, tokenizers="", data="", backbone="", recipe=recipe)
     first = dataclasses.replace(tokenizers.config, data="", start="", learns="all")
     tokenizers = dataclasses.replace(tokenizers, config=first)
     write_tokenizer_files(run, tokenizers, config, dtype=torch.float16)
-    probes = nn.ModuleDict({} if draft_head is None else {RECOGNIZED: draft_head.probe})
-    parts = nn.ModuleDict({"decoder": decoder, "probes": probes})
-    save_module(parts, run / "model.safetensors", dtype=torch.float16)
+    weights = {"decoder." + name: value for name, value in module_tensors(decoder).items()}
+    taught_by = {_PROBES + name: value for name, value in probes.items()}
+    save_weights(run / "model.safetensors", {**weights, **taught_by}, dtype=torch.float16)
 
 
 def write_score_map(run: str | Path, score_map: ScoreMap) -> None:

@@ -96,12 +96,10 @@ def _program(sequences: SequenceTokenizer, *, answers: bool) -> Grammar:
         chosen = [text for text, word in PROGRAM_WORDS.items() if word.function.name in wanted]
         return choice(*(literal(*_text(sequences, f" {text}")) for text in chosen))
 
-    def named(prefix: str) -> list[str]:
-        return sorted({w.function.name for w in PROGRAM_WORDS.values() if w.function.name.startswith(prefix)})
-
     def chain(first: Sequence[int]) -> Grammar:
         return sequence(literal(*first), steps)
 
+    categories = sequences.scenes.schema.categories
     numbers = range(1, sequences.scenes.schema.max_objects + 1)
     findings = sequence(
         *(repeat(literal(*_text(sequences, str(number))), 0, 1) for number in numbers),
@@ -113,9 +111,11 @@ def _program(sequences: SequenceTokenizer, *, answers: bool) -> Grammar:
 
     # As many as CLEVR's questions have: each attribute is filtered once, and there are three hops. Without a bound a
     # model could go on for ever.
-    filtered = repeat(sequence(repeat(words(named("filter_")), 1, 4), findings), 0, 1)
-    related = sequence(words(["unique"]), words(["relate", *named("same_")]), findings, filtered)
-    steps = sequence(repeat(words(named("filter_")), 0, 4), findings, repeat(related, 0, 3))
+    filters = words(f"filter_{category.name}" for category in categories)
+    filtered = repeat(sequence(repeat(filters, 1, 4), findings), 0, 1)
+    sharing = (sequence(words([f"same_{category.name}"]), found(*category.values)) for category in categories)
+    related = sequence(words(["unique"]), choice(words(["relate"]), *sharing), findings, filtered)
+    steps = sequence(repeat(filters, 0, 4), findings, repeat(related, 0, 3))
     opening, later = (chain(_text(sequences, text)) for text in ("scene", " scene"))
 
     def any_set(first: Grammar) -> Grammar:
@@ -128,7 +128,7 @@ def _program(sequences: SequenceTokenizer, *, answers: bool) -> Grammar:
         f"query_{category.name}": sequence(
             words(["unique"]), words([f"query_{category.name}"]), found(*category.values)
         )
-        for category in sequences.scenes.schema.categories
+        for category in categories
     }
     compared = [sequence(ask, later, ask, words([query.replace("query_", "equal_")])) for query, ask in asked.items()]
     return sequence(
