@@ -11,7 +11,7 @@ from trilingua.core.errors import ConfigError
 from trilingua.core.random import make_generator
 from trilingua.data.augment import AugmentConfig, Crop, augment, shift_offsets
 
-NOTHING = AugmentConfig(share=1.0, exposure=0.0, white_balance=0.0, noise=0.0, blur=0.0, crop=0.0)
+NOTHING = AugmentConfig(share=1.0, exposure=0.0, white_balance=0.0, shading=0.0, noise=0.0, blur=0.0, crop=0.0)
 
 
 def picture(*, height: int = 24, width: int = 32) -> UInt8[np.ndarray, "height width 3"]:
@@ -64,6 +64,20 @@ def test_white_balance_leaves_green_alone() -> None:
         for other in made
     }
     assert len(signs) > 2  # red and blue go their own ways
+
+
+def test_shading_is_a_smooth_change_of_exposure() -> None:
+    gray = np.full((120, 160, 3), 128, np.uint8)
+    spreads = []
+    for number in range(30):
+        made = changed(gray, number, shading=0.3)
+        assert (made == made[..., :1]).all()
+        codes = made[..., 0].astype(float)
+        assert max(np.abs(np.diff(codes, axis=0)).max(), np.abs(np.diff(codes, axis=1)).max()) < 6
+        light = ((codes / 255 + 0.055) / 1.055) ** 2.4
+        spreads.append(np.log2(light).std())
+    assert min(spreads) < 0.03
+    assert 0.15 < max(spreads) < 0.3  # less than what was drawn, which is smoothed
 
 
 def test_noise_has_the_deviation_that_was_drawn() -> None:

@@ -1,7 +1,8 @@
-"""Pictures as another camera might have taken them: exposure, white balance, noise, blur, a slight crop.
+"""Pictures as another camera might have taken them: exposure, white balance, shading, noise, blur, a slight crop.
 
 A renderer's pictures are all alike in what a scene does not decide. Trained on them alone, a model reads places off the
-ground's exact brightness, and a picture that is three per cent brighter misleads it. Knows no scenes and no tokens.
+ground's exact brightness, and a picture that is three per cent brighter misleads it; or off the way in which that
+brightness fades, of which half a gray level tells where the camera stands. Knows no scenes and no tokens.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ class AugmentConfig:
     """Largest change of exposure, darker or brighter, in stops."""
     white_balance: float = 0.1
     """Largest change of red and of blue against green, in stops."""
+    shading: float = 0.06
+    """Largest deviation of a change of exposure that varies smoothly across the picture, in stops."""
     noise: float = 4.0
     """Largest deviation of the noise, in steps of 255."""
     blur: float = 0.8
@@ -36,7 +39,7 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         require_shares(self, "share")
-        require_at_least(self, exposure=0, white_balance=0, noise=0, blur=0, crop=0)
+        require_at_least(self, exposure=0, white_balance=0, shading=0, noise=0, blur=0, crop=0)
         if self.crop >= 0.5:
             raise ConfigError(f"crop: {self.crop}; expected less than 0.5, or nothing is left")
 
@@ -63,7 +66,8 @@ def augment(
 ) -> Augmented:
     """Return a picture changed at random, of the same size.
 
-    Exposure and white balance are factors on linear light; noise comes last, as a sensor adds it.
+    Exposure and white balance are factors on linear light, and so, nearly, is shading; noise comes last, as a sensor
+    adds it.
 
     Args:
         image: in sRGB.
@@ -79,6 +83,7 @@ def augment(
     stops += generator.uniform(-config.exposure, config.exposure)
     table = (255 * srgb_from_linear(_LIGHT * 2.0**stops)).astype(np.float32)
     values = np.stack([table[:, channel][plain[..., channel]] for channel in range(3)], axis=-1)
+    values *= _shading(plain.shape[:2], generator.uniform(0, config.shading), generator)[..., None]
     deviation = generator.uniform(0, config.blur)
     values = gaussian_filter(values, (deviation, deviation, 0), truncate=3)
     values += generator.uniform(0, config.noise) * generator.standard_normal(values.shape, dtype=np.float32)
@@ -103,6 +108,14 @@ def shift_offsets(
     return shifted
 
 
+def _shading(
+    size: tuple[int, int], deviation: float, generator: np.random.Generator
+) -> Float32[np.ndarray, "height width"]:
+    """Return a smooth factor on the codes of a picture, from stops that are drawn at a few places."""
+    stops = Image.fromarray(generator.normal(0, deviation, _SHADING_GRID).astype(np.float32))
+    return np.exp2(np.asarray(stops.resize(size[::-1], Image.Resampling.BICUBIC)) / _GAMMA)
+
+
 def _cut(image: UInt8[np.ndarray, "height width 3"], crop: Crop) -> UInt8[np.ndarray, "height width 3"]:
     height, width = image.shape[:2]
     box = (crop.left * width, crop.top * height, crop.right * width, crop.bottom * height)
@@ -111,3 +124,9 @@ def _cut(image: UInt8[np.ndarray, "height width 3"], crop: Crop) -> UInt8[np.nda
 
 _LIGHT = linear_from_srgb(np.arange(256)[:, None] / 255)
 """Linear light of each 8-bit sRGB code."""
+
+_GAMMA = 2.2
+"""Of the power that sRGB comes close to: what multiplies light multiplies codes by as much to one over this."""
+
+_SHADING_GRID = (3, 4)
+"""Places down and across a picture where shading is drawn."""
