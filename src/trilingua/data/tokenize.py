@@ -138,9 +138,10 @@ def _think(
             known[-1] = about[inputs[0]]
             findings.append(getattr(scene.objects[outputs[inputs[0]]], name.removeprefix("same_")))
             known += _behind(f" {findings[-1]}", members, sequences.text)
-        findings.append(to_numbers(members))
-        written = "".join(map(str, to_numbers(members))) + FINDINGS_END
-        known += _unnamed(members, sequences.text.tokenize(written), sequences.text)
+        numbers = to_numbers(members)
+        findings.append(numbers)
+        written = "".join(map(str, numbers)) + FINDINGS_END
+        known += _unnamed(numbers, sequences.text.tokenize(written), sequences.text)
     text = add_findings(plain, findings)
     asked = (changed,) if kind == "reference" else (UNKNOWN, find_asked(program, about)[-1])
     return _Thought(program=tuple(sequences.segment(SEGMENTS[kind], text)), referents=(*known, *asked))
@@ -151,9 +152,8 @@ def _behind(words: str, members: int, text: TextTokenizer) -> list[int]:
     return [UNKNOWN] * (len(text.tokenize(words)) - 1) + [members]
 
 
-def _unnamed(members: int, ids: Sequence[int], text: TextTokenizer) -> Iterator[int]:
+def _unnamed(numbers: Sequence[int], ids: Sequence[int], text: TextTokenizer) -> Iterator[int]:
     """Yield after each id of written findings the set of objects that are still to be named; nothing after the last."""
-    numbers = to_numbers(members)
     ends = list(accumulate(len(str(number)) for number in numbers))
     for stop in range(1, len(ids)):
         length = len(text.detokenize(ids[:stop]))
