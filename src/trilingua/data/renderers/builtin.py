@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import warp as wp
-from jaxtyping import Float32, Int16, Int32, UInt8
+from jaxtyping import Float32, Float64, Int16, Int32, UInt8
 
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.data.renderers import lamps, raytrace, solids
+from trilingua.data.renderers.interreflection import solve_interreflection
 from trilingua.data.renderers.protocol import Rendering, View
 from trilingua.data.renderers.views import (
     FLOOR_ACROSS,
@@ -59,6 +60,7 @@ class BuiltinRenderer:
         self.shadow_samples = max(8, 2 * samples_per_pixel) if shadow_samples is None else shadow_samples
         self._device = find_device(device)
         self._floor = _build_floor(self._device)
+        self._interreflection = solve_interreflection()
         codes, limits = _build_srgb_table()
         self._codes, self._limits = self._array(codes, wp.uint8), self._array(limits, float)
 
@@ -76,16 +78,20 @@ class BuiltinRenderer:
         """
         camera = camera_for_view(view, width=width, height=height)
         objects, shown, index, depth = self._find(scene, camera, want_depth=True)
-        lamp_rows = self._array(_pack_lamps(view), float)
+        rows = _pack_lamps(view)
+        lamp_rows = self._array(rows, float)
+        self._floor.swept = self._array(self._interreflection.irradiance(rows), wp.vec3)
         lens = _build_lens(camera)
         object_shaders = self._empty((len(scene.objects), 5), wp.int64)
         if scene.objects:
             self._launch(lamps.plan_objects, len(scene.objects), objects, lamp_rows, object_shaders)
         floor_shaders = self._empty((*shown.shape, 5), wp.int64)
-        floor_light = self._empty((*shown.shape, 20), float)
-        self._launch(lamps.light_floor, shown.shape, objects, lamp_rows, self._floor, lens, floor_shaders, floor_light)
+        floor_light = self._empty((*shown.shape, 16), float)
+        floor_swept = self._empty((*shown.shape, 4), wp.vec3)
+        floor_plan = (floor_shaders, floor_light, floor_swept)
+        self._launch(lamps.light_floor, shown.shape, objects, lamp_rows, self._floor, lens, *floor_plan)
         image = self._empty((height, width, 3), wp.uint8)
-        plan = (shown, object_shaders, floor_shaders, floor_light, index)
+        plan = (shown, object_shaders, *floor_plan, index)
         counts = (self._codes, self._limits, self.samples_per_pixel, self.shadow_samples)
         self._launch(raytrace.shade, (height, width), objects, lamp_rows, self._floor, lens, *plan, *counts, image)
         return Rendering(image=image.numpy(), object_index=index.numpy(), depth=depth.numpy())
@@ -221,8 +227,18 @@ def _build_floor(device: str) -> solids.Floor:
     floor.side_low, floor.side_high = FLOOR_SIDES
     floor.places = wp.array(places, dtype=float, device=device)
     floor.heights = wp.array(heights, dtype=float, device=device)
-    floor.slopes = wp.array(np.gradient(heights, places), dtype=float, device=device)
+    floor.slopes = wp.array(_smoothed_slopes(places, heights), dtype=float, device=device)
+    floor.swept = wp.zeros((2, 2), dtype=wp.vec3, device=device)
     return floor
+
+
+def _smoothed_slopes(
+    places: Float64[np.ndarray, " corner"], heights: Float64[np.ndarray, " corner"]
+) -> Float64[np.ndarray, " corner"]:
+    """Return the slope at each corner of the profile that the mean of the normals of both its faces has."""
+    angles = np.arctan2(np.diff(heights, prepend=0.0), np.diff(places, prepend=FLOOR_START))
+    following = np.append(angles[1:], angles[-1])
+    return np.tan((angles + following) / 2)
 
 
 def _build_srgb_table() -> tuple[UInt8[np.ndarray, " bucket"], Float32[np.ndarray, " code"]]:

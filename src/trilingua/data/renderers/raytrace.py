@@ -5,8 +5,8 @@
 The kernels know rows of numbers, not scenes: `builtin.py` packs them. One thread draws one pixel, and every
 sample position is fixed, so the same rows give the same picture on any number of threads.
 
-Light is direct light from four lamps with soft shadows, plus one bounce between floor and solids that is
-estimated from solid angles instead of being sampled; so there is no noise.
+Light is direct light from four lamps with soft shadows, the floor's own from `interreflection.py`, plus one bounce
+between floor and solids that is estimated from solid angles instead of being sampled; so there is no noise.
 """
 
 import warp as wp
@@ -19,7 +19,8 @@ from trilingua.data.renderers.lamps import (
     lamp_color,
     lamp_ray,
     seen_share,
-    sweep_light,
+    swept_light,
+    unshaded_light,
 )
 from trilingua.data.renderers.solids import (
     BLUE,
@@ -44,6 +45,7 @@ from trilingua.data.renderers.solids import (
     pixel_ray,
     trace,
 )
+from trilingua.data.renderers.views import FLOOR_ALBEDO
 
 wp.set_module_options({"enable_backward": False})
 
@@ -52,8 +54,10 @@ METAL = wp.constant(1)
 
 _TILE = wp.constant(TILE)
 _TILE_SIDE = wp.constant(float(TILE))
-_FLOOR_ALBEDO = wp.constant(0.8)
+_FLOOR_ALBEDO = wp.constant(FLOOR_ALBEDO)
 _PI = wp.constant(3.14159265)
+_RUBBER_SENDS = wp.constant(0.75)
+_METAL_SENDS = wp.constant(0.45)
 
 
 @wp.func
@@ -74,13 +78,14 @@ def _bounce(objects: Rows, among: Bits, point: wp.vec3, normal: wp.vec3, wrap: f
             fade = wp.max(1.0 - square / (64.0 * size * size), 0.0)
             cos = (1.0 - wrap) * wp.dot(to_object, normal) / wp.sqrt(square) + wrap
             share = wp.min(size * size / square, 1.0) * wp.max(cos, 0.0) * fade
-            total += share * 0.45 * _color(objects, i)
+            sent = wp.where(int(objects[i, MATERIAL]) == METAL, _METAL_SENDS, _RUBBER_SENDS)
+            total += share * sent * _color(objects, i)
     return total
 
 
 @wp.func
-def _floor_radiance(lamp_light: wp.vec3, swept: float, bounced: wp.vec3) -> wp.vec3:
-    return _FLOOR_ALBEDO / _PI * (lamp_light + wp.vec3(swept) + bounced)
+def _floor_radiance(lamp_light: wp.vec3, swept: wp.vec3, bounced: wp.vec3) -> wp.vec3:
+    return _FLOOR_ALBEDO / _PI * (lamp_light + swept + bounced)
 
 
 @wp.func
@@ -89,11 +94,10 @@ def _floor_light(objects: Rows, lamps: Rows, floor: Floor, point: wp.vec3, slope
     normal = wp.normalize(wp.vec3(0.0, 0.0, 1.0) - slope * floor.axis)
     total = wp.vec3(0.0)
     for j in range(NUM_LAMPS):
-        ray, reach = lamp_ray(lamps, j, point, 0.0, 0.0)
-        light = irradiance(lamps, j, ray, reach) * wp.max(wp.dot(normal, ray), 0.0)
+        light = unshaded_light(lamps, j, point, normal)
         if light > 1.0e-4:
             total += light * seen_share(objects, lamps, j, EVERYTHING, point, samples) * lamp_color(lamps, j)
-    return _floor_radiance(total, sweep_light(floor, point), _bounce(objects, EVERYTHING, point, normal, 0.0))
+    return _floor_radiance(total, swept_light(floor, point), _bounce(objects, EVERYTHING, point, normal, 0.0))
 
 
 @wp.func
@@ -255,6 +259,7 @@ def _floor_pixel(
     lens: Lens,
     shaders: wp.array3d(dtype=wp.int64),
     light: wp.array3d(dtype=float),
+    swept: wp.array3d(dtype=wp.vec3),
     x: float,
     y: float,
     samples: int,
@@ -284,11 +289,10 @@ def _floor_pixel(
         low = wp.lerp(light[row, column, 4 * j + 2], light[row, column, 4 * j + 3], a)
         share = seen_share(objects, lamps, j, shaders[row, column, j], point, samples)
         total += wp.lerp(top, low, b) * share * lamp_color(lamps, j)
-    top = wp.lerp(light[row, column, 4 * NUM_LAMPS], light[row, column, 4 * NUM_LAMPS + 1], a)
-    low = wp.lerp(light[row, column, 4 * NUM_LAMPS + 2], light[row, column, 4 * NUM_LAMPS + 3], a)
-    swept = wp.lerp(top, low, b)
+    behind = wp.lerp(swept[row, column, 0], swept[row, column, 1], a)
+    before = wp.lerp(swept[row, column, 2], swept[row, column, 3], a)
     bounced = _bounce(objects, shaders[row, column, NUM_LAMPS], point, wp.vec3(0.0, 0.0, 1.0), 0.0)
-    return _floor_radiance(total, swept, bounced)
+    return _floor_radiance(total, wp.lerp(behind, before, b), bounced)
 
 
 @wp.func
@@ -311,6 +315,7 @@ def shade(
     object_shaders: wp.array2d(dtype=wp.int64),
     floor_shaders: wp.array3d(dtype=wp.int64),
     floor_light: wp.array3d(dtype=float),
+    floor_swept: wp.array3d(dtype=wp.vec3),
     index: wp.array2d(dtype=wp.int16),
     codes: wp.array(dtype=wp.uint8),
     limits: wp.array(dtype=float),
@@ -348,7 +353,9 @@ def shade(
             ray = pixel_ray(lens, x, y)
             i, distance = trace(objects, among, lens.position, ray)
         if i < 0:
-            color = _floor_pixel(objects, lamps, floor, lens, floor_shaders, floor_light, x, y, shadow_samples)
+            color = _floor_pixel(
+                objects, lamps, floor, lens, floor_shaders, floor_light, floor_swept, x, y, shadow_samples
+            )
         else:
             point = lens.position + distance * ray
             if count == 1 and samples_per_pixel > 1 and near_edge(objects, i, point, 0.03):

@@ -207,7 +207,10 @@ def is_blocked(objects: Rows, among: Bits, point: wp.vec3, ray: wp.vec3, reach: 
 
 @wp.struct
 class Floor:
-    """The studio's floor: flat, then a sweep that rises along one axis; heights in metres at given places."""
+    """The studio's floor: flat, then a sweep that rises along one axis; heights in metres at given places.
+
+    `swept` is the light that each place of a grid receives from the rest of the floor: see `interreflection.py`.
+    """
 
     axis: wp.vec3
     across: wp.vec3
@@ -217,11 +220,12 @@ class Floor:
     places: wp.array(dtype=float)
     heights: wp.array(dtype=float)
     slopes: wp.array(dtype=float)
+    swept: wp.array2d(dtype=wp.vec3)
 
 
 @wp.func
 def hit_floor(floor: Floor, origin: wp.vec3, ray: wp.vec3):
-    """Return the distance to the floor, `FAR` if the ray leaves the studio, and the floor's slope there."""
+    """Return the distance to the floor, `FAR` if the ray leaves the studio, and the slope that shades it."""
     distance = float(FAR)
     slope = float(0.0)
     u = wp.dot(origin, floor.axis)
@@ -231,6 +235,8 @@ def hit_floor(floor: Floor, origin: wp.vec3, ray: wp.vec3):
         flat = -origin[2] / ray[2]
     if flat < FAR and u + flat * du <= floor.places[0]:
         distance = flat
+        # The first face is one large one, and its shading is smoothed towards the next face's.
+        slope = floor.slopes[0] * (u + flat * du - floor.start) / (floor.places[0] - floor.start)
     elif du > 1.0e-6:
         found = int(0)
         for k in range(1, floor.places.shape[0]):

@@ -47,6 +47,9 @@ SUN_IRRADIANCE = 0.45
 SUN_RADIUS = 0.0995
 """Sine of half the angle that the far lamp spans."""
 
+FLOOR_ALBEDO = 0.8
+"""Share of the light that the matt gray floor sends back."""
+
 FLOOR_AXIS = (-0.9032076597, 0.4292037785, 0.0)
 """Unit vector along which the floor rises into a sweep behind the objects."""
 
