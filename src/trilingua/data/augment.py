@@ -2,7 +2,7 @@
 
 A renderer's pictures are all alike in what a scene does not decide. Trained on them alone, a model reads places off the
 ground's exact brightness, and a picture that is three per cent brighter misleads it; or off the way in which that
-brightness fades, of which half a gray level tells where the camera stands. Knows no scenes and no tokens.
+brightness fades, of which a tenth of a gray level tells where the camera stands. Knows no scenes and no tokens.
 """
 
 from dataclasses import dataclass
@@ -28,8 +28,9 @@ class AugmentConfig:
     """Largest change of exposure, darker or brighter, in stops."""
     white_balance: float = 0.1
     """Largest change of red and of blue against green, in stops."""
-    shading: float = 0.06
-    """Largest deviation of a change of exposure that varies smoothly across the picture, in stops."""
+    shading: float = 0.01
+    """Largest deviation of a change of exposure that varies smoothly across the picture, in stops; with more, what the
+    ground's light tells about the camera is lost."""
     noise: float = 4.0
     """Largest deviation of the noise, in steps of 255."""
     blur: float = 0.8

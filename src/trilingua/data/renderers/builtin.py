@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import warp as wp
-from jaxtyping import Float32, Float64, Int16, Int32, UInt8
+from jaxtyping import Float32, Int16, Int32, UInt8
 
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.data.renderers import lamps, raytrace, solids
@@ -26,6 +26,7 @@ from trilingua.data.renderers.views import (
     SUN_IRRADIANCE,
     SUN_RADIUS,
     camera_for_view,
+    smoothed_slopes,
 )
 from trilingua.geometry.cameras import Camera
 from trilingua.geometry.srgb import linear_from_srgb
@@ -227,18 +228,9 @@ def _build_floor(device: str) -> solids.Floor:
     floor.side_low, floor.side_high = FLOOR_SIDES
     floor.places = wp.array(places, dtype=float, device=device)
     floor.heights = wp.array(heights, dtype=float, device=device)
-    floor.slopes = wp.array(_smoothed_slopes(places, heights), dtype=float, device=device)
+    floor.slopes = wp.array(smoothed_slopes()[1:], dtype=float, device=device)
     floor.swept = wp.zeros((2, 2), dtype=wp.vec3, device=device)
     return floor
-
-
-def _smoothed_slopes(
-    places: Float64[np.ndarray, " corner"], heights: Float64[np.ndarray, " corner"]
-) -> Float64[np.ndarray, " corner"]:
-    """Return the slope at each corner of the profile that the mean of the normals of both its faces has."""
-    angles = np.arctan2(np.diff(heights, prepend=0.0), np.diff(places, prepend=FLOOR_START))
-    following = np.append(angles[1:], angles[-1])
-    return np.tan((angles + following) / 2)
 
 
 def _build_srgb_table() -> tuple[UInt8[np.ndarray, " bucket"], Float32[np.ndarray, " code"]]:

@@ -5,6 +5,7 @@ Source: CLEVR generator, `base_scene.blend` and `render_images.py`.
 """
 
 import numpy as np
+from jaxtyping import Float64
 
 from trilingua.data.renderers.protocol import View
 from trilingua.geometry.cameras import Camera, directions_for_camera, look_at
@@ -72,6 +73,13 @@ FLOOR_PROFILE = (
 
 Differs: the reference floor begins to rise a few millimetres earlier; ours is flat wherever objects stand.
 """
+
+
+def smoothed_slopes() -> Float64[np.ndarray, " corner"]:
+    """Return the floor's slope for shading, where it begins and at each place of its profile: its faces' mean there."""
+    places, heights = np.array([(FLOOR_START, 0.0), *FLOOR_PROFILE]).T
+    angles = np.arctan2(np.diff(heights), np.diff(places))
+    return np.tan((np.append(angles[:1], angles) + np.append(angles, angles[-1:])) / 2)
 
 
 def camera_for_view(view: View, *, width: int = 320, height: int = 240) -> Camera:
