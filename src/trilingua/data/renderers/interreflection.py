@@ -55,9 +55,10 @@ class Interreflection:
         normals = np.repeat(_shading_normals(_middles(along)), _PATCHES_ACROSS, axis=0)
         between = _form_factors(middles, normals, corners)
         # What leaves each patch after all bounces, for each unit that falls onto a patch from the lamps.
-        series = np.eye(len(middles), dtype=np.float32)
+        itself: Float32[np.ndarray, "patch patch"] = np.eye(len(middles), dtype=np.float32)
+        series = itself
         for _ in range(_BOUNCES - 1):
-            series = np.eye(len(middles), dtype=np.float32) + FLOOR_ALBEDO * between @ series
+            series = itself + FLOOR_ALBEDO * between @ series
         rows = np.arange(FLOOR_START, _GRID_END, GRID_ALONG)
         columns = np.arange(FLOOR_SIDES[0], FLOOR_SIDES[1] + GRID_ACROSS, GRID_ACROSS)
         places = _points(rows, columns).reshape(-1, 3)
@@ -103,7 +104,9 @@ def _form_factors(
     rays /= np.maximum(np.linalg.norm(rays, axis=-1, keepdims=True), 1e-9)
     toward = normals[:, None, None].astype(np.float32)
 
-    def spanned(begin: Float32[np.ndarray, "point row column 3"], end: Float32[np.ndarray, "point row column 3"]):
+    def spanned(
+        begin: Float32[np.ndarray, "point row column 3"], end: Float32[np.ndarray, "point row column 3"]
+    ) -> Float32[np.ndarray, "point row column"]:
         turn = np.cross(begin, end)
         sine = np.linalg.norm(turn, axis=-1)
         return np.arctan2(sine, (begin * end).sum(axis=-1)) / np.maximum(sine, 1e-9) * (turn * toward).sum(axis=-1)
