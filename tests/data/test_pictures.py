@@ -13,7 +13,9 @@ from trilingua.core.errors import ConfigError
 from trilingua.data.augment import AugmentConfig
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
+from trilingua.data.clevr.views import view_of
 from trilingua.data.pictures import PictureBatch, PictureStream
+from trilingua.data.renderers.views import camera_for_view
 from trilingua.scenes.schema import CLEVR
 from trilingua.systems.kyvo.train import index_maps
 from trilingua.tokenizers.images import image_to_pixels
@@ -50,11 +52,14 @@ def test_pictures_and_cells_are_those_of_the_folder(tiny_data: Path) -> None:
     for row, position in enumerate((4, 1)):
         scene = folder.scene(position)
         pixels = image_to_pixels(folder.image(scene.image_filename), 32)
-        targets = cell_targets(scene, cell_objects(index_map(scene), grid=4), CLEVR)
+        camera = camera_for_view(view_of(scene))
+        targets = cell_targets(scene, cell_objects(index_map(scene), grid=4), camera, CLEVR)
         np.testing.assert_array_equal(batch.images[row], pixels)
         np.testing.assert_array_equal(batch.plain[row], pixels)
         np.testing.assert_array_equal(batch.classes[row], targets.classes)
         np.testing.assert_array_equal(batch.values[row], targets.values)
+        np.testing.assert_array_equal(batch.heights[row], targets.heights)
+        np.testing.assert_allclose(batch.cameras[row], camera.position, rtol=1e-6)
 
 
 def test_a_stream_goes_on_where_another_stopped(tiny_data: Path) -> None:

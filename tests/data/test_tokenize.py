@@ -13,7 +13,9 @@ from trilingua.core.random import make_generator
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
 from trilingua.data.clevr.instructions import INSTRUCTION_TYPES, generate_instructions
+from trilingua.data.clevr.views import view_of
 from trilingua.data.referents import UNKNOWN
+from trilingua.data.renderers.views import camera_for_view
 from trilingua.data.shards import Shards
 from trilingua.data.tokenize import number_edit, question_record
 from trilingua.scenes.functions import REFERENCE_TYPES
@@ -53,7 +55,8 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
         assert list(record.shown) == looked.shown[0].nonzero()[:, 0].tolist()
         np.testing.assert_allclose(record.vectors, looked.vectors[looked.shown], rtol=0, atol=1e-3)
         assert list(record.scene) == scenes.tokenize(scene)
-        targets = cell_targets(scene, cell_objects(index_map(scene), grid=4), schema)
+        camera = camera_for_view(view_of(scene))
+        targets = cell_targets(scene, cell_objects(index_map(scene), grid=4), camera, schema)
         np.testing.assert_array_equal(record.cell_classes, targets.classes)
         np.testing.assert_array_equal(record.cell_values, targets.values.astype(np.float16))
         questions = [item for item in folder.questions() if item.image_filename == name]

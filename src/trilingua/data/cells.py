@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int8
 
-from trilingua.core.errors import InputError
+from trilingua.geometry.cameras import Camera
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.scenes.schema import Schema
 
@@ -22,6 +22,8 @@ class CellTargets(NamedTuple):
     values: Float32[np.ndarray, "cell value"]
     """Offset of the object's centre from the cell's (columns, rows, in cells), then its x and y in metres; NaN on
     the ground."""
+    heights: Float32[np.ndarray, " cell"]
+    """How high the object's centre is, in metres; NaN on the ground."""
 
 
 def num_cell_classes(schema: Schema) -> tuple[int, ...]:
@@ -62,40 +64,32 @@ def object_targets(scene: Scene, schema: Schema) -> ObjectTargets:
     )
 
 
-def cell_targets(
-    scene: Scene, cells: Int8[np.ndarray, "row column"], schema: Schema, *, width: int = 320, height: int = 240
-) -> CellTargets:
+def cell_targets(scene: Scene, cells: Int8[np.ndarray, "row column"], camera: Camera, schema: Schema) -> CellTargets:
     """Return what the cells of a picture show.
 
     Args:
-        scene: what is in the picture; its objects have pixel coordinates.
+        scene: what is in the picture.
         cells: index of the object that each cell of a square grid shows, -1 for the ground.
+        camera: the picture's.
         schema: the data set's.
-        width: of the picture that the pixel coordinates refer to, in pixels.
-        height: of that picture.
 
-    Raises:
-        InputError: an object has no pixel coordinates.
+    Differs: centres are where the camera sees them, not CLEVR's `pixel_coords`, which are rounded to whole pixels: half
+    a pixel is two centimetres of the ground.
     """
     grid_size = len(cells)
     facts = np.full((len(scene.objects) + 1, len(schema.categories) + 1), -1, dtype=np.int8)
     facts[-1, 0] = 0
-    places = np.full((len(scene.objects) + 1, 4), np.nan, dtype=np.float32)
+    places = np.full((len(scene.objects) + 1, 5), np.nan, dtype=np.float32)
     for index, item in enumerate(scene.objects):
-        if item.pixel_coords is None:
-            raise InputError(
-                f"objects[{index}] has no pixel_coords, which the targets of its cells need; "
-                "compute them with `complete_scene` of `trilingua.data.clevr.placement`"
-            )
-        column, row, _ = item.pixel_coords
+        column, row, _ = camera.project(np.array(item.location))
         facts[index] = [1, *_classes(item, schema)]
-        places[index] = [column / width * grid_size, row / height * grid_size, *item.location[:2]]
+        places[index] = [column / camera.width * grid_size, row / camera.height * grid_size, *item.location]
     owners = cells.reshape(-1).astype(np.int64)
     values = places[owners]
     centres = np.arange(grid_size, dtype=np.float32) + 0.5
     values[:, 0] -= np.tile(centres, grid_size)
     values[:, 1] -= np.repeat(centres, grid_size)
-    return CellTargets(facts[owners], values)
+    return CellTargets(facts[owners], values[:, :NUM_CELL_VALUES], values[:, NUM_CELL_VALUES])
 
 
 def _classes(item: SceneObject, schema: Schema) -> list[int]:

@@ -18,7 +18,9 @@ from trilingua.core.random import make_generator
 from trilingua.data.augment import AugmentConfig, augment, shift_offsets
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
+from trilingua.data.clevr.views import view_of
 from trilingua.data.epochs import EpochStream
+from trilingua.data.renderers.views import camera_for_view
 from trilingua.scenes.scene import Scene
 
 
@@ -33,6 +35,10 @@ class PictureBatch(NamedTuple):
     """As in `CellTargets`."""
     values: Float[Tensor, "batch cell value"]
     """As in `CellTargets`."""
+    heights: Float[Tensor, "batch cell"]
+    """As in `CellTargets`."""
+    cameras: Float[Tensor, "batch 3"]
+    """Where the camera stands, in metres."""
 
 
 class PictureStream(EpochStream[PictureBatch]):
@@ -69,15 +75,14 @@ class PictureStream(EpochStream[PictureBatch]):
         self._folder, self._grid_size = folder, grid_size
         self._index_map, self._prepare = index_map, prepare
         self._augmentation = augmentation or AugmentConfig()
-        self._kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._kept: dict[int, _Picture] = {}
         chosen = list(range(len(self._folder)) if positions is None else positions)
         super().__init__(chosen, batch_size=batch_size, seed=seed, title="pictures")
 
     def batch(self, positions: Sequence[int]) -> PictureBatch:
         """Return the pictures at `positions` of the folder as they are."""
-        images, classes, values = zip(*(self._picture(position) for position in positions), strict=True)
-        seen, *targets = (torch.from_numpy(np.stack(part)) for part in (images, classes, values))
-        return PictureBatch(seen, seen, *targets)
+        pictures = [self._picture(position) for position in positions]
+        return _stacked([(picture.pixels, *picture) for picture in pictures])
 
     def make(self, positions: Sequence[int], epoch: int) -> PictureBatch:
         """Return the pictures at `positions`, changed anew in each epoch."""
@@ -86,25 +91,41 @@ class PictureStream(EpochStream[PictureBatch]):
         rows = [
             self._augmented(position, make_generator(self._seed, "augment", epoch, position)) for position in positions
         ]
-        return PictureBatch(*(torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True)))
+        return _stacked(rows)
 
     def _augmented(self, position: int, generator: np.random.Generator) -> tuple[np.ndarray, ...]:
-        pixels, classes, values = self._picture(position)
+        pixels, classes, values, *others = self._picture(position)
         image, plain, crop = augment(pixels.transpose(1, 2, 0), self._augmentation, generator)
         shifted = shift_offsets(values, crop, self._grid_size)
-        return image.transpose(2, 0, 1), plain.transpose(2, 0, 1), classes, shifted
+        return image.transpose(2, 0, 1), plain.transpose(2, 0, 1), classes, shifted, *others
 
-    def _picture(self, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _picture(self, position: int) -> "_Picture":
         if position not in self._kept:
             scene = self._folder.scene(position)
             pixels = self._prepare(self._folder.image(scene.image_filename))
             with naming(self._folder.where(position)):
+                camera = camera_for_view(view_of(scene))
                 cells = cell_objects(self._index_map(scene), grid=self._grid_size)
-                picture = (pixels, *cell_targets(scene, cells, self._folder.schema))
+                targets = cell_targets(scene, cells, camera, self._folder.schema)
+            picture = _Picture(pixels, *targets, camera.position.astype(np.float32))
             if len(self._kept) * pixels.nbytes >= _MEMORY:
                 return picture
             self._kept[position] = picture
         return self._kept[position]
+
+
+class _Picture(NamedTuple):
+    """A picture as `PictureBatch` has it, without its double."""
+
+    pixels: np.ndarray
+    classes: np.ndarray
+    values: np.ndarray
+    heights: np.ndarray
+    camera: np.ndarray
+
+
+def _stacked(rows: Sequence[Sequence[np.ndarray]]) -> PictureBatch:
+    return PictureBatch(*(torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True)))
 
 
 _MEMORY = 6 * 2**30

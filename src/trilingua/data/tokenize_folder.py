@@ -17,8 +17,10 @@ from trilingua.core.random import make_generator
 from trilingua.data.augment import AugmentConfig, augment, shift_offsets
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
+from trilingua.data.clevr.views import view_of
 from trilingua.data.cluster import workers_at
 from trilingua.data.directory import adopt_settings, check_count
+from trilingua.data.renderers.views import camera_for_view
 from trilingua.data.shards import SceneRecord, holds_scenes, write_shard
 from trilingua.data.tokenize import edit_record, question_record
 from trilingua.scenes.scene import Scene
@@ -202,7 +204,7 @@ def _records(
     ):
         with naming(folder.where(position)):
             cells = cell_objects(tools.index_map(scene), grid=grid_size)
-            targets = cell_targets(scene, cells, sequences.scenes.schema)
+            targets = cell_targets(scene, cells, camera_for_view(view_of(scene)), sequences.scenes.schema)
             record = SceneRecord(
                 image=codes[scene.image_filename].numpy().astype(np.uint16),
                 shown=shown,

@@ -7,7 +7,8 @@ only of its own pixels. The decoder paints overlapping patches, which leaves no 
 
 A language model that is given a picture need not read what was rounded. A tokenizer may have an eye: a third
 transformer, which puts together what lies apart in the latents, and is only asked what stands where. It may look at
-the pixels too, in windows smaller than a cell: what is hidden in part shares its cells with what hides it.
+the pixels too, in windows smaller than a cell: what is hidden in part shares its cells with what hides it. And it may
+find the places of objects by sighting (`sighting.py`), from where their centres fall in the picture.
 
 Source: Esser et al. 2021 (VQGAN), section 3.1; Kyvo, appendix D.1 (sizes).
 Differs: the published tokenizer is a convolutional VQGAN fine-tuned from ImageNet weights.
@@ -30,6 +31,7 @@ from trilingua.core.errors import ConfigError
 from trilingua.nn.digests import digest_weights
 from trilingua.nn.patches import HEAD_DIM, PatchTransformer, PatchWindows, images_to_patches
 from trilingua.quantize.vq import Quantized, VectorQuantizer
+from trilingua.tokenizers.sighting import Sighting
 
 _AT_ONCE = 4
 """Pictures that are encoded together: what so many need fits a CPU's caches, and 16 take a quarter longer each."""
@@ -60,16 +62,27 @@ class ImageTokenizerConfig:
     given the latents. Kyvo: neither, its language model reads codes."""
     eye_window_width: int = 0
     """Numbers that the eye is given of each of the 4 x 4 windows of a cell, beside its latent; 0 for latents alone."""
+    eye_light_modes: int = 0
+    """Ways in which the ground's light varies, by which the eye tells where the camera stands and then finds places by
+    sighting; 0 for places that it tells by itself."""
+    focal_length: float = 35 / 32
+    """Of the camera, in widths of its picture; sighting needs it. Source: CLEVR generator, `base_scene.blend`."""
+    aspect: float = 4 / 3
+    """Width over height of pictures before they are squashed; sighting needs it."""
 
     def __post_init__(self) -> None:
         require_at_least(self, image_size=1, patch_size=1, patch_overlap=0, num_codes=1, code_dim=1, dim=1)
-        require_at_least(self, encoder_layers=1, decoder_layers=1, eye_layers=0, eye_window_width=0)
+        require_at_least(self, encoder_layers=1, decoder_layers=1, eye_layers=0, eye_window_width=0, eye_light_modes=0)
+        for name in ("focal_length", "aspect"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name}: {getattr(self, name)}; expected more than 0")
         if self.image_size % self.patch_size:
             raise ConfigError(f"image_size: {self.image_size}; expected a multiple of patch_size {self.patch_size}")
-        if self.eye_window_width and not self.eye_layers:
-            raise ConfigError(
-                f"eye_window_width: {self.eye_window_width}, but eye_layers is 0; give the eye layers, or set it to 0"
-            )
+        for name in ("eye_window_width", "eye_light_modes"):
+            if getattr(self, name) and not self.eye_layers:
+                raise ConfigError(
+                    f"{name}: {getattr(self, name)}, but eye_layers is 0; give the eye layers, or set it to 0"
+                )
         if self.eye_window_width and self.patch_size % 8:
             raise ConfigError(f"patch_size: {self.patch_size}; expected a multiple of 8, since the eye has windows")
         if self.num_codes > 2**16:
@@ -104,7 +117,7 @@ class Reconstruction(NamedTuple):
     features: Float[Tensor, "batch code dim"]
     """The decoder's last features of each cell."""
     seen: Float[Tensor, "batch code dim"] | None
-    """What the eye makes of the latents; None without an eye."""
+    """What the eye makes of the latents, before sighting; None without an eye."""
 
 
 class SeenImages(NamedTuple):
@@ -137,18 +150,27 @@ class ImageTokenizer(nn.Module):
         self.eye: PatchTransformer | None = None
         self.eye_shows: nn.Linear | None = None
         self.eye_windows: PatchWindows | None = None
+        self.eye_sighting: Sighting | None = None
         if config.eye_layers:
             self.eye = PatchTransformer(config.code_dim, config.tokens_per_image, config.dim, config.eye_layers)
             self.eye_shows = nn.Linear(config.dim, 1)
         if config.eye_window_width:
             self.eye_windows = PatchWindows(size, config.eye_window_width, config.dim)
+        if config.eye_light_modes:
+            self.eye_sighting = Sighting(
+                config.dim,
+                config.grid_size,
+                config.eye_light_modes,
+                focal_length=config.focal_length,
+                aspect=config.aspect,
+            )
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Reconstruction:
         """Encode, quantize and decode; in training mode the codebook follows."""
         latents = self.encode(images)
         quantized = self.quantizer(latents)
         pixels, features = self.decode(quantized.vectors)
-        seen = None if self.eye is None else self.look(images, latents)
+        seen = None if self.eye is None else self.glance(images, latents)
         return Reconstruction(pixels, quantized, latents, features, seen)
 
     def encode(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch code code_dim"]:
@@ -157,14 +179,32 @@ class ImageTokenizer(nn.Module):
         spread = self.spread(self.to_code(self.encoder(patches)).float().transpose(1, 2)).transpose(1, 2)
         return F.normalize(spread, dim=-1)
 
-    def look(
+    def glance(
         self, images: Float[Tensor, "batch 3 height width"], latents: Float[Tensor, "batch code code_dim"]
-    ) -> Float[Tensor, "batch code seen_dim"]:
-        """Return of each cell what a language model is given: what the eye makes of pictures, or without it latents."""
-        if self.eye is None:
-            return latents
+    ) -> Float[Tensor, "batch code dim"]:
+        """Return what the eye, which there is, makes of each cell by itself."""
+        assert self.eye is not None, "who glances has an eye"
         seen: Tensor = self.eye(latents, None if self.eye_windows is None else self.eye_windows(images * 2 - 1))
         return seen
+
+    def look(
+        self, images: Float[Tensor, "batch 3 height width"], latents: Float[Tensor, "batch code code_dim"]
+    ) -> tuple[Float[Tensor, "batch code seen_dim"], Float[Tensor, "batch code"]]:
+        """Return of each cell what a language model is given, and the probability that it shows an object.
+
+        Without an eye, these are the latents, and 1.
+        """
+        if self.eye is None:
+            return latents, torch.ones_like(latents[..., 0])
+        return self.consider(self.glance(images, latents), images)
+
+    def consider(
+        self, seen: Float[Tensor, "batch code dim"], images: Float[Tensor, "batch 3 height width"]
+    ) -> tuple[Float[Tensor, "batch code dim"], Float[Tensor, "batch code"]]:
+        """Return what `glance` gives, with places by sighting, and the probability that each cell shows an object."""
+        assert self.eye_shows is not None, "who glances has an eye"
+        shown = self.eye_shows(seen)[..., 0].sigmoid()
+        return seen if self.eye_sighting is None else self.eye_sighting(seen, shown, images), shown
 
     def decode(
         self, vectors: Float[Tensor, "batch code code_dim"]
@@ -185,11 +225,8 @@ class ImageTokenizer(nn.Module):
     def see(self, images: Float[Tensor, "batch 3 height width"]) -> SeenImages:
         """Return the vectors and the codes of pictures; the module is in evaluation mode."""
         latents = self.encode(images)
-        vectors = self.look(images, latents)
-        shown = torch.ones_like(vectors[..., 0], dtype=torch.bool)
-        if self.eye_shows is not None:
-            shown = self.eye_shows(vectors)[..., 0].sigmoid() > _MAY_SHOW
-        return SeenImages(vectors, shown, self.quantizer.codes(latents))
+        vectors, shown = self.look(images, latents)
+        return SeenImages(vectors, shown > _MAY_SHOW, self.quantizer.codes(latents))
 
     def see_pictures(self, pictures: Iterable[Image.Image], *, batch_size: int = _AT_ONCE) -> SeenImages:
         """Return what is seen in RGB pictures of any size, which are squashed and read in batches; on the CPU.
@@ -240,13 +277,14 @@ class ImageTokenizer(nn.Module):
 
         An eye that is new begins as the painting network, as far as both have layers: this has learnt to put together
         what lies apart in the latents, since it has to paint it. An eye that is there may grow: new layers pass on
-        what they are given, and new windows show nothing at first.
+        what they are given, new windows show nothing at first, and sighting is not used until it was taught.
 
         Raises:
             ConfigError: they differ in anything but the eye.
         """
         for path, theirs, ours in differences(to_json(other.config), to_json(self.config)):
-            if path != "eye_layers" and not (path == "eye_window_width" and 0 in (theirs, ours)):
+            grows = path in ("eye_window_width", "eye_light_modes") and 0 in (theirs, ours)
+            if path not in ("eye_layers", "focal_length", "aspect") and not grows:
                 raise ConfigError(f"images.{path}: is {ours}, but the run to start from has {theirs}; set it so")
         known = other.state_dict()
         if other.eye is None:

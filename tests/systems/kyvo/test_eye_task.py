@@ -1,6 +1,7 @@
 """An eye learns where objects stand, everything else of its tokenizer stays; its figures against a slow oracle."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -9,16 +10,20 @@ from tests.systems.kyvo.test_image_task import CONFIG, pictures
 
 from trilingua.core.config import replace_dotted
 from trilingua.core.errors import ConfigError
+from trilingua.systems.kyvo.camera_task import CameraTask
 from trilingua.systems.kyvo.config import kyvo_tiny_tokenizers
 from trilingua.systems.kyvo.eye_task import EyeTask
-from trilingua.systems.kyvo.picture_task import shown_loss
+from trilingua.systems.kyvo.picture_task import shown_loss, sighting_loss
+from trilingua.systems.kyvo.probes import begin_sighting
 from trilingua.systems.kyvo.train import train_tokenizers
 from trilingua.tokenizers.images import ImageTokenizer
+from trilingua.tokenizers.sighting import Sighted
 
 
-def make_task(windows=0, **options):
+def make_task(windows=0, modes=0, part=EyeTask, **options):
     torch.manual_seed(0)
-    return EyeTask(ImageTokenizer(dataclasses.replace(CONFIG, eye_layers=1, eye_window_width=windows)), **options)
+    config = dataclasses.replace(CONFIG, eye_layers=1, eye_window_width=windows, eye_light_modes=modes)
+    return part(ImageTokenizer(config), **options)
 
 
 def learnable():
@@ -35,9 +40,9 @@ def learnable():
     return batch._replace(images=images, plain=images, classes=classes, values=values.expand_as(batch.values))
 
 
-@pytest.mark.parametrize("windows", [0, 8])
-def test_the_eye_learns_and_all_else_stays(tmp_path, windows):
-    task, batch = make_task(windows, held_out=learnable()), learnable()
+@pytest.mark.parametrize(("windows", "modes"), [(0, 0), (8, 0), (0, 3)])
+def test_the_eye_learns_and_all_else_stays(tmp_path, windows, modes):
+    task, batch = make_task(windows, modes, held_out=learnable()), learnable()
     before = {name: value.clone() for name, value in task.modules().state_dict().items()}
     trained = [p for p in task.modules().parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, 1e-2)
@@ -54,12 +59,100 @@ def test_the_eye_learns_and_all_else_stays(tmp_path, windows):
         "eye_probe",
         "eye_shows",
         *(["eye_windows"] if windows else []),
+        *(["eye_sighting"] if modes else []),
     }
+    assert not any("eye_sighting.camera." in name for name in changed)
     after = task.evaluate(120, tmp_path)
-    assert set(figures) == {"class_accuracy", "value_error"}
+    assert set(figures) == {"class_accuracy", "value_error", *(["sighting"] if modes else [])}
+    if modes:
+        assert figures["sighting"] < 0.5
     assert after["place_error"] < 0.5 * at_first["place_error"]
     assert after["place_score"] > at_first["place_score"]
     assert after["class_accuracy"] == 1.0
+
+
+def test_what_sighting_is_asked_is_asked_of_each_cell_with_an_object():
+    """The loss against a loop over cells; a batch of bare ground loses nothing."""
+    sighting = make_task(modes=3).model.tokenizer.eye_sighting
+    batch = learnable()
+    seen = torch.randn(*batch.values.shape[:2], CONFIG.dim)
+    errors = []
+    for picture, cell in (batch.classes[..., 0] == 1).nonzero().tolist():
+        across, down, x, y = batch.values[picture, cell].tolist()
+        centre = sighting.centre(seen[picture, cell]).tolist()
+        waves = [math.sin(2**k * v) for k in range(4) for v in (x, y)]
+        waves += [math.cos(2**k * v) for k in range(4) for v in (x, y)]
+        told = sighting.told(seen[picture, cell]).tolist()
+        error = sum(abs(a - b) for a, b in zip(centre, (across, down, batch.heights[picture, cell]), strict=True))
+        errors.append(error + np.mean([abs(a - b) for a, b in zip(told, (x, y, *waves), strict=True)]))
+    assert float(sighting_loss(sighting, seen, batch).detach()) == pytest.approx(np.mean(errors), rel=1e-4)
+    bare = batch._replace(classes=torch.full_like(batch.classes, -1))
+    assert float(sighting_loss(sighting, seen, bare).detach()) == 0
+
+
+@torch.no_grad()
+def test_a_cell_that_is_right_about_all_is_right_about_places_if_the_camera_is_known(tmp_path):
+    """Every object stands where the camera of its picture sees it from the middle of its one cell."""
+    batch = pictures(4)
+    batch.classes[..., 0] = 1
+    task = make_task(modes=3, held_out=batch)
+    sighting = task.model.tokenizer.eye_sighting
+    right = Sighted(torch.zeros(*batch.heights.shape, 2), batch.heights)
+    batch.values[..., 2:] = sighting.places(batch.cameras, right)
+    sighting.sight = lambda _: right
+    task.modules().eval()
+    figures = task.evaluate(0, tmp_path)
+    assert figures["centre_score"] == 1
+    assert figures["place_score"] < 0.5  # until it is taught where cameras stand, an eye tells places by itself
+    assert figures["camera_error"] == pytest.approx(float(batch.cameras.abs().mean()), abs=0.5)
+    sighting.camera.brightness.fill_(-1)
+    sighting.camera.forward = lambda _: batch.cameras
+    sighting.told.weight.copy_(task.model.eye_probe.output.weight.normal_()[: len(sighting.told.weight)])
+    begin_sighting(sighting, task.model.eye_probe)
+    sighting.sight = lambda _: right
+    task.model.tokenizer.eye_shows.bias.fill_(20)
+    assert task.evaluate(0, tmp_path)["place_score"] == 1
+
+
+@torch.no_grad()
+def test_new_sighting_reads_vectors_as_the_probe_did():
+    task = make_task(modes=3)
+    probe, sighting = task.model.eye_probe, task.model.tokenizer.eye_sighting
+    torch.nn.init.normal_(probe.output.weight)
+    torch.nn.init.normal_(probe.output.bias)
+    begin_sighting(sighting, probe)
+    seen = torch.randn(5, CONFIG.dim)
+    torch.testing.assert_close(sighting.sight(seen).offsets, probe.values(seen)[:, :2])
+    said = probe.output(seen)[:, sum(probe.num_classes) :]
+    # Behind four values come sines, then cosines, of each frequency in turn.
+    place = [2, 3, *(4 + 4 * k + v for k in range(8) for v in (2, 3))]
+    torch.testing.assert_close(sighting.told(seen), said[:, place])
+
+
+def test_the_camera_learns_and_all_else_stays(tmp_path):
+    """From pictures whose light says where the camera stands."""
+    batch = learnable()
+    batch = batch._replace(cameras=torch.tensor([7.5, -6.5, 5.3]) + torch.rand(len(batch.images), 1) - 0.5)
+    shade = (batch.cameras[:, :1, None, None] - 7.5) * torch.linspace(-30, 30, CONFIG.image_size)
+    batch = batch._replace(images=(shade + 120).expand_as(batch.images).to(torch.uint8))
+    task = make_task(modes=2, part=CameraTask, held_out=batch)
+    task.begin([batch])
+    before = {name: value.clone() for name, value in task.modules().state_dict().items()}
+    trained = [p for p in task.modules().parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, 1e-2)
+    for _ in range(60):
+        loss, figures = task.loss(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    changed = {name for name, value in task.modules().state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith("tokenizer.eye_sighting.camera.") for name in changed)
+    assert float(figures["camera_error"]) == loss.item() < 0.05
+    assert task.evaluate(60, tmp_path)["camera_error"] < 0.05
+    usual = task.reader.usual.clone()
+    task.begin([learnable()])  # goes on with what it knows
+    assert torch.equal(task.reader.usual, usual)
 
 
 def test_what_is_seen_does_not_follow_the_loss_of_what_is_shown():
@@ -111,3 +204,6 @@ def test_what_cannot_learn_is_refused(clevr_folder, tmp_path):
         train_tokenizers(blind, tmp_path / "run")
     assert str(caught.value) == "start: is not set; pass --start with the run whose codes the eye is to look at"
     assert not (tmp_path / "run").exists()
+    with pytest.raises(ConfigError) as caught:
+        make_task(part=CameraTask)
+    assert str(caught.value) == "learns: 'camera', but images.eye_light_modes is 0; give it some, 40 for example"

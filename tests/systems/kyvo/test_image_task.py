@@ -49,7 +49,12 @@ def pictures(seed: int, num_pictures: int = 4) -> PictureBatch:
     values = torch.randn(*cells, NUM_CELL_VALUES, generator=generator)
     plain = (images + 9 * torch.rand(images.shape, generator=generator)).clamp(max=255)  # seen otherwise than painted
     return PictureBatch(
-        images.to(torch.uint8), plain.to(torch.uint8), torch.stack(classes, dim=-1).to(torch.int8), values
+        images.to(torch.uint8),
+        plain.to(torch.uint8),
+        torch.stack(classes, dim=-1).to(torch.int8),
+        values,
+        heights=torch.rand(cells, generator=generator),
+        cameras=torch.tensor([7.5, -6.5, 5.3]) + 0.3 * torch.randn(num_pictures, 3, generator=generator),
     )
 
 

@@ -29,11 +29,12 @@ from trilingua.models.smollm2 import smollm2_folder
 from trilingua.nn.lora import add_adapters, merge_adapters
 from trilingua.scenes.program_text import program_to_text
 from trilingua.scenes.schema import Schema
+from trilingua.systems.kyvo.camera_task import CameraTask
 from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, schema_named, with_spans
 from trilingua.systems.kyvo.drafts import DraftHead
 from trilingua.systems.kyvo.eye_task import EyeTask
 from trilingua.systems.kyvo.image_task import ImageTokenizerTask
-from trilingua.systems.kyvo.probes import RECOGNIZED, object_probe
+from trilingua.systems.kyvo.probes import RECOGNIZED, begin_sighting, object_probe
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.sequences import SequenceTokenizer, count_places
 from trilingua.tokenizers.text import TextTokenizer
@@ -123,16 +124,17 @@ def build_image_task(
     held_out: PictureBatch | None = None,
     on_start: Callable[[Path], None] | None = None,
 ) -> ImageTokenizerTask | EyeTask:
-    """Return what trains an image tokenizer, or its eye alone; its probes go on from those of the run to start from.
+    """Return what trains an image tokenizer, or a part of it; its probes go on from those of the run to start from.
 
     Raises:
-        ConfigError: the eye is to learn and there is none.
+        ConfigError: a part is to learn that is not there.
     """
     schema = schema_named(config.schema)
     task: ImageTokenizerTask | EyeTask
     settings = {name: value for name, value in to_json(config).items() if name not in ("data", "trainer")}
-    if config.learns == "eye":
-        task = EyeTask(images, schema=schema, held_out=held_out, on_start=on_start, settings=settings)
+    if config.learns != "all":
+        part = EyeTask if config.learns == "eye" else CameraTask
+        task = part(images, schema=schema, held_out=held_out, on_start=on_start, settings=settings)
     else:
         losses = config.losses
         task = ImageTokenizerTask(
@@ -141,6 +143,9 @@ def build_image_task(
     if config.start:
         known = read_weights(_image_weights(existing_folder(config.start), run_kind(config.start)))
         _take_along(task.model, {name: value for name, value in known.items() if not name.startswith(_IMAGES)})
+        has_sighted = any(name.startswith(f"{_IMAGES}eye_sighting.") for name in known)
+        if isinstance(task, EyeTask) and images.eye_sighting is not None and not has_sighted:
+            begin_sighting(images.eye_sighting, task.model.eye_probe)
     return task
 
 

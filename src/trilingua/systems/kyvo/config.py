@@ -49,8 +49,9 @@ class TokenizersConfig:
     """Whose text tokenizer to take: empty for our own, "smollm2", or a Llama directory."""
     start: str = ""
     """Run of either stage whose text and image tokenizers to go on from; empty for new ones."""
-    learns: Literal["all", "eye"] = "all"
-    """All of the image tokenizer, or its eye alone, behind codes that stay as they are."""
+    learns: Literal["all", "eye", "camera"] = "all"
+    """All of the image tokenizer; its eye alone, behind codes that stay as they are; or only what tells the eye where
+    the camera stands."""
     numbers: NumberGrid = field(default_factory=NumberGrid)
     """Which numbers have an id each."""
     codes_per_place: int = 4
@@ -159,7 +160,35 @@ def kyvo_clevr_eye() -> TokenizersConfig:
     trainer = dataclasses.replace(
         tokenizers.trainer, max_steps=2000, warmup_steps=30, decay_ratio=0.95, min_learning_rate_ratio=0.02
     )
-    return dataclasses.replace(tokenizers, learns="eye", trainer=trainer)
+    return dataclasses.replace(_sighting(tokenizers), learns="eye", trainer=trainer)
+
+
+@preset("kyvo-clevr-camera")
+def kyvo_clevr_camera() -> TokenizersConfig:
+    """Two cores, half an hour: what tells the eye of `--start` where the camera stands."""
+    tokenizers = kyvo_clevr_tokenizers()
+    trainer = dataclasses.replace(
+        tokenizers.trainer,
+        max_steps=6000,
+        learning_rate=2e-3,
+        warmup_steps=50,
+        decay_ratio=0.95,
+        min_learning_rate_ratio=0.0,
+        optimizer="adamw",
+        weight_decay=0.0,
+        eval_every_steps=1000,
+        compile=False,
+    )
+    return dataclasses.replace(_sighting(tokenizers), learns="camera", batch_size=64, trainer=trainer)
+
+
+def _sighting(tokenizers: TokenizersConfig) -> TokenizersConfig:
+    """Return the same with sighting, which needs whole pictures."""
+    return dataclasses.replace(
+        tokenizers,
+        images=dataclasses.replace(tokenizers.images, eye_light_modes=40),
+        augmentation=dataclasses.replace(tokenizers.augmentation, share=0.4, crop=0.0),
+    )
 
 
 @preset("kyvo-clevr")

@@ -28,7 +28,7 @@ from trilingua.models.discriminator import PatchDiscriminator, adaptive_weight
 from trilingua.nn.probes import DenseProbe
 from trilingua.quantize.vq import code_usage
 from trilingua.scenes.schema import CLEVR, Schema
-from trilingua.systems.kyvo.picture_task import PictureTask, shown_loss
+from trilingua.systems.kyvo.picture_task import PictureTask, shown_loss, sighting_loss
 from trilingua.systems.kyvo.probes import cell_probe
 from trilingua.tokenizers.images import ImageTokenizer, Reconstruction, pixels_to_image
 
@@ -54,7 +54,8 @@ class ImageLossConfig:
     feature_probe: float = 0.1
     """Of the probe on the decoder's features: the same as on latent vectors."""
     eye_probe: float = 1.0
-    """Of the probe on what the eye makes of the latent vectors: the same; without an eye there is none."""
+    """Of the probe on what the eye makes of the latent vectors: the same, and what sighting needs; without an eye there
+    is none."""
     perceptual: float = 0.0
     """Of the distance in a classifier's features; 0 needs no classifier."""
     adversarial: float = 0.0
@@ -93,6 +94,8 @@ class ImageTokenizerTask(PictureTask):
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         config, classes = images.config, num_cell_classes(schema)
+        if images.eye_sighting is not None:  # it has a training of its own
+            images.eye_sighting.camera.requires_grad_(False)
         self.model: _Trained = _Trained(
             images,
             DenseProbe(config.code_dim, classes, NUM_CELL_VALUES),
@@ -232,5 +235,7 @@ class _Trained(nn.Module):
             assert made.seen is not None, "whoever has an eye sees"
             eye, read["eye"] = self.eye_probe.loss(made.seen, classes, values)
             eye = eye + shown_loss(self.tokenizer, made.seen, classes)
+            if self.tokenizer.eye_sighting is not None:
+                eye = eye + sighting_loss(self.tokenizer.eye_sighting, made.seen, batch)
         figures = {f"{at}_{name}": value for at, how in read.items() for name, value in how.items()}
         return latent, code, feature, eye, figures

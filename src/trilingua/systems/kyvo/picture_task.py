@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from trilingua.core.config import to_json
 from trilingua.data.pictures import PictureBatch
+from trilingua.nn.sets import fourier_features
 from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig
+from trilingua.tokenizers.sighting import NUM_FREQUENCIES, Sighting
 from trilingua.training.task import TrainTask
 
 
@@ -72,3 +74,25 @@ def shown_loss(
     assert tokenizer.eye_shows is not None, "whoever has an eye tells what it shows"
     told = tokenizer.eye_shows(seen.detach())[..., 0].float()
     return F.binary_cross_entropy_with_logits(told, (classes[..., 0] == 1).float())
+
+
+def sighting_loss(sighting: Sighting, seen: Float[Tensor, "batch cell dim"], batch: PictureBatch) -> Float[Tensor, ""]:
+    """Return how badly cells that show objects tell what sighting needs.
+
+    The sum of the mean errors of centres, in cells, of heights, in metres, and of the places that vectors tell.
+
+    Args:
+        sighting: reads the vectors.
+        seen: what an eye makes of the batch's pictures.
+        batch: what they show.
+    """
+    shown = batch.classes[..., 0] == 1
+    offsets, heights = sighting.sight(seen[shown])
+    told = sighting.told(seen[shown]).float()
+    values = batch.values[shown]
+    errors = (
+        (offsets - values[:, :2]).abs().sum(dim=-1),
+        (heights - batch.heights[shown]).abs(),
+        (told - fourier_features(values[:, 2:], NUM_FREQUENCIES)).abs().mean(dim=-1),
+    )
+    return sum((error.sum() for error in errors), seen.new_zeros(())) / shown.sum().clamp_min(1)

@@ -31,11 +31,15 @@ from trilingua.systems.kyvo.build import (
     task_texts,
     write_tokenizer_files,
 )
+from trilingua.systems.kyvo.camera_task import CameraTask
 from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, schema_named
 from trilingua.systems.kyvo.judge import make_judge
 from trilingua.systems.kyvo.task import KyvoTask
 from trilingua.tokenizers.images import ImageTokenizer, image_to_pixels
 from trilingua.training.trainer import Trainer, TrainingResult
+
+_BEGUN_ON, _AT_ONCE = 1000, 100
+"""Most pictures whose shading is looked through before training, and how many together."""
 
 _ALIGNED_ON = 200
 """Most pictures by which what is seen is aligned with codes, before training."""
@@ -89,7 +93,7 @@ def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = Fals
     )
 
     images = ImageTokenizer(config.images)
-    if config.learns == "eye":
+    if config.learns != "all":
         _required(config.start, "start", "the run whose codes the eye is to look at")
     start = load_tokenizers(config.start) if config.start else None
     if start is not None:
@@ -102,6 +106,9 @@ def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = Fals
 
     judged = stream.batch(held_out) if held_out else None
     task = build_image_task(config, images, held_out=judged, on_start=write_run_files)
+    if isinstance(task, CameraTask) and not resume:
+        some = range(min(held_out.start, _BEGUN_ON))
+        task.begin([stream.batch(some[start : start + _AT_ONCE]) for start in range(0, len(some), _AT_ONCE)])
     return Trainer(task, stream, config.trainer, run).fit(resume=resume)
 
 

@@ -1,0 +1,63 @@
+"""Training of what tells an eye where the camera stands, and of nothing else.
+
+It needs neither codes nor the eye's transformer, so that a step of 64 pictures takes a fraction of one of the eye's;
+and it wants many, since a tenth of a gray level is what it is to learn.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from trilingua.core.errors import ConfigError
+from trilingua.data.pictures import PictureBatch
+from trilingua.scenes.schema import CLEVR, Schema
+from trilingua.systems.kyvo.eye_task import EyeTask
+from trilingua.tokenizers.images import ImageTokenizer
+from trilingua.training.task import Metrics
+
+
+class CameraTask(EyeTask):
+    """Trains the camera of an `ImageTokenizer`'s sighting on pictures whose cameras are known; judged as an eye is.
+
+    Args:
+        images: the tokenizer; all but what finds the camera is frozen.
+        schema: whose objects the probe tells apart.
+        held_out: pictures for evaluation; None to skip it.
+        on_start: writes what else a run directory needs, when a run begins.
+        settings: what else a resumed run must agree with.
+
+    Raises:
+        ConfigError: the tokenizer has no sighting.
+    """
+
+    def __init__(
+        self,
+        images: ImageTokenizer,
+        *,
+        schema: Schema = CLEVR,
+        held_out: PictureBatch | None = None,
+        on_start: Callable[[Path], None] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        if images.eye_sighting is None:
+            raise ConfigError("learns: 'camera', but images.eye_light_modes is 0; give it some, 40 for example")
+        super().__init__(images, schema=schema, held_out=held_out, on_start=on_start, settings=settings)
+        self.reader = images.eye_sighting.camera
+        self.model.requires_grad_(False)
+        self.reader.requires_grad_(True)
+
+    def loss(self, batch: PictureBatch) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return the mean error of the cameras' coordinates, in metres."""
+        error = (self.reader(batch.images.float() / 255) - batch.cameras).abs().mean()
+        return error, {"camera_error": error.detach()}
+
+    def begin(self, batches: list[PictureBatch]) -> None:
+        """Let shading be read by its principal components in these pictures, unless it can be read already."""
+        if self.reader.has_begun:
+            return
+        light = torch.cat([self.reader.light(batch.images.float() / 255) for batch in batches])
+        self.reader.begin(light, torch.cat([batch.cameras for batch in batches]))
