@@ -68,8 +68,10 @@ train-default: .venv/.installed
 	$(BIN)/trilingua data clevr --out data/train --num-scenes $(SCENES) --seed 1 --split train \
 		--questions-per-scene 20 --instructions-per-scene 6 --pictured-share 0.04
 	$(BIN)/trilingua train kyvo-clevr-tokenizers --data data/train --out runs/tokenizers $(call resume,runs/tokenizers)
-	$(BIN)/trilingua tokenize data/train --checkpoint runs/tokenizers --out data/shards
-	$(BIN)/trilingua train kyvo-clevr --tokenizers runs/tokenizers --data data/shards --out runs/kyvo-clevr \
+	$(BIN)/trilingua train kyvo-clevr-camera --start runs/tokenizers --data data/train --out runs/camera $(call resume,runs/camera)
+	$(BIN)/trilingua train kyvo-clevr-eye --start runs/camera --data data/train --out runs/eye $(call resume,runs/eye)
+	$(BIN)/trilingua tokenize data/train --checkpoint runs/eye --out data/shards
+	$(BIN)/trilingua train kyvo-clevr --tokenizers runs/eye --data data/shards --out runs/kyvo-clevr \
 		$(call resume,runs/kyvo-clevr)
 
 # `--resume` where the run has a checkpoint to go on from.

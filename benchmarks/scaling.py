@@ -87,6 +87,7 @@ class Eye:
             "data": str(self.data),
             "start": str(self.blind),
             "images.eye_layers": depth,
+            "images.eye_light_modes": 0,  # what an eye tells by itself
             "held_out": 256,
             "batch_size": 8,  # so few pictures teach more in small steps
             "trainer.learning_rate": 7.5e-4,
@@ -117,7 +118,7 @@ class Eye:
 
 
 def _without_eye(sizes: ImageTokenizerConfig) -> ImageTokenizerConfig:
-    return dataclasses.replace(sizes, eye_layers=0, eye_window_width=0)
+    return dataclasses.replace(sizes, eye_layers=0, eye_window_width=0, eye_light_modes=0)
 
 
 @dataclass(kw_only=True)

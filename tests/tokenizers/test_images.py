@@ -168,6 +168,34 @@ def test_an_eye_may_look_through_windows_too(images):
     assert torch.equal(plain.see(pictures).vectors[0], plain.see(pictures).vectors[1])
 
 
+@torch.no_grad()
+def test_an_eye_may_find_places_by_sighting(images):
+    """New sighting changes nothing until it was taught; what has learned is taken over; the eye itself stays."""
+    pictures = torch.rand(2, 3, 24, 24)
+    config = dataclasses.replace(images.config, eye_layers=1)
+    plain = ImageTokenizer(config).eval()
+    other = ImageTokenizer(dataclasses.replace(config, eye_light_modes=2, focal_length=1.2)).eval()
+    plain.begin_with(images)
+    other.begin_with(plain)
+    seen = plain.see(pictures)
+    assert all(torch.equal(one, two) for one, two in zip(other.see(pictures), seen, strict=True))
+    reader = other.eye_sighting.camera
+    reader.begin(reader.light(torch.rand(6, 3, 24, 24)), torch.tensor([7.5, -6.5, 5.3]) + torch.rand(6, 3))
+    sighted = other.see(pictures)
+    latents = other.encode(pictures)
+    shown = other.eye_shows(seen.vectors)[..., 0].sigmoid()
+    assert torch.equal(sighted.vectors, other.eye_sighting(seen.vectors, shown, pictures))
+    assert not torch.allclose(sighted.vectors, seen.vectors)
+    assert torch.equal(sighted.shown, seen.shown)
+    assert torch.equal(sighted.codes, seen.codes)
+    assert torch.equal(other.look(pictures, latents)[0], sighted.vectors)
+    assert torch.equal(other.glance(pictures, latents), seen.vectors)
+    assert torch.equal(other(pictures).seen, seen.vectors)
+    third = ImageTokenizer(other.config).eval()
+    third.begin_with(other)
+    assert torch.equal(third.see(pictures).vectors, sighted.vectors)
+
+
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
@@ -180,9 +208,19 @@ def test_an_eye_may_look_through_windows_too(images):
             "patch_size: 12; expected a multiple of 8, since the eye has windows",
         ),
         ({"eye_window_width": -1}, "eye_window_width: -1; expected at least 0"),
+        (
+            {"eye_light_modes": 4},
+            "eye_light_modes: 4, but eye_layers is 0; give the eye layers, or set it to 0",
+        ),
+        (
+            {"eye_light_modes": 4, "eye_layers": 1, "image_size": 27, "patch_size": 9},
+            "patch_size: 9; expected a multiple of 2, since the eye reads shading",
+        ),
+        ({"focal_length": 0.0}, "focal_length: 0.0; expected more than 0"),
+        ({"aspect": float("nan")}, "aspect: nan; expected more than 0"),
     ],
 )
-def test_windows_that_cannot_be_are_refused(sizes, message):
+def test_eyes_that_cannot_be_are_refused(sizes, message):
     with pytest.raises(ConfigError) as error:
         dataclasses.replace(CONFIG, **sizes)
     assert str(error.value) == message

@@ -85,6 +85,8 @@ class ImageTokenizerConfig:
                 )
         if self.eye_window_width and self.patch_size % 8:
             raise ConfigError(f"patch_size: {self.patch_size}; expected a multiple of 8, since the eye has windows")
+        if self.eye_light_modes and self.patch_size % 2:
+            raise ConfigError(f"patch_size: {self.patch_size}; expected a multiple of 2, since the eye reads shading")
         if self.num_codes > 2**16:
             raise ConfigError(f"num_codes: {self.num_codes}; expected at most {2**16}, since shards store 16 bits")
         if self.dim % HEAD_DIM:
