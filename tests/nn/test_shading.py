@@ -38,8 +38,8 @@ def test_it_begins_with_the_principal_components_of_the_ground():
     assert reader.brightness.item() == pytest.approx(steps.mean(), rel=1e-5)
     usual = np.median(np.sort(steps, axis=0)[: len(steps) - 1], axis=0)  # the lower one of the two in the middle
     np.testing.assert_allclose(reader.usual.detach(), usual - steps.mean(), atol=1e-3)
-    deviation = steps - usual
-    deviation[np.abs(deviation) > 6] = 0
+    deviation = np.ma.masked_array(steps - usual, np.abs(steps - usual) >= 6)
+    deviation = (deviation - deviation.mean(axis=(2, 3), keepdims=True)).filled(0)
     largest = np.linalg.svd(deviation.reshape(len(steps), -1))[2][:3].T * np.sqrt(3 * GRID**2)
     signs = np.sign((largest * reader.modes.detach().numpy()).sum(axis=0))
     np.testing.assert_allclose(reader.modes.detach(), largest * signs, atol=2e-2)
@@ -57,11 +57,12 @@ def test_amounts_are_those_of_least_squares_where_cells_count():
     found = reader._amounts(deviation, share)
     for own, weights, amounts in zip(deviation, share, found, strict=True):
         root = (weights.expand(3, -1, -1).flatten() / GRID**2).sqrt()
-        rows = torch.cat([reader.modes * root[:, None], torch.eye(3) * 0.003**0.5])
-        wanted = torch.cat([own.flatten() * root, torch.zeros(3)])
-        torch.testing.assert_close(
-            amounts, torch.linalg.lstsq(rows, wanted[:, None]).solution[:, 0], rtol=1e-3, atol=1e-4
-        )
+        exposure = torch.eye(3).repeat_interleave(GRID**2, dim=0)
+        ridge = torch.diag(torch.tensor([0.003] * 3 + [1e-4] * 3) ** 0.5)
+        rows = torch.cat([torch.cat([reader.modes, exposure], dim=1) * root[:, None], ridge])
+        wanted = torch.cat([own.flatten() * root, torch.zeros(6)])
+        solved = torch.linalg.lstsq(rows, wanted[:, None]).solution[:3, 0]
+        torch.testing.assert_close(amounts, solved, rtol=1e-3, atol=1e-4)
     changed = deviation.clone()
     changed[:, :, 1] += 9
     torch.testing.assert_close(reader._amounts(changed, share), found)
@@ -81,6 +82,18 @@ def test_it_learns_what_shading_tells_whatever_stands_in_front():
         # Numbers spread by .29: a square and half a gray level of noise are no hindrance.
         assert (reader(images) - values).abs().mean() < 0.02
         assert (reader((images * 255).round() / 255) - values).abs().mean() < 0.03
+
+
+@torch.no_grad()
+def test_exposure_and_white_balance_tell_nothing():
+    """A lamp that is brighter, or a lens that is, and a film that likes one colour better."""
+    reader = begun()
+    light, share = reader.light(lit(3)[0]), torch.rand(64, 1, GRID, GRID)
+    plain, changed = (
+        reader._amounts(reader._steps(light * factor) - reader.usual, share)
+        for factor in (1.0, torch.tensor([0.8, 0.9, 1.1])[:, None, None])
+    )
+    assert (plain - changed).abs().max() < 0.05 * plain.std()
 
 
 @torch.no_grad()

@@ -5,6 +5,9 @@ each way a picture has is found by least squares over the cells that show nothin
 is known far finer than the light of any one cell, to a tenth of a gray level, which bfloat16 rounds away. Knows no
 objects, no cameras and no tokens.
 
+Exposure and white balance multiply light, so that they are added to its logarithm, everywhere alike: one more way for
+each channel, of which nothing is told.
+
 Source: images under changing light as linear subspaces: Belhumeur and Kriegman 1998. Differs: the ways, and how much
 each cell counts, are trained for what they are to tell.
 """
@@ -20,7 +23,8 @@ _STEP = 0.02
 """What a brightness deviates by, as the logarithm of an sRGB code, to count as 1."""
 _GROUND = 6.0
 """Such steps by which ground deviates at most from a cell's usual light; what deviates more shows something else."""
-_RIDGE = 0.003
+_RIDGE, _LEAST = 0.003, 1e-4
+"""Added to the squares of modes, and of exposure, so that what hardly any cell shows is taken to be usual."""
 _WIDTH, _HIDDEN = 64, 256
 
 
@@ -59,6 +63,7 @@ class ShadingReader(nn.Module):
             nn.ReLU(),
             nn.Linear(_HIDDEN, num_values),
         )
+        self.tell_at_once = nn.Linear(num_modes, num_values)
         self.typical = nn.Buffer(torch.zeros(num_values))
         self.spread = nn.Buffer(torch.ones(num_values))
 
@@ -72,7 +77,8 @@ class ShadingReader(nn.Module):
             parts = self._parts(images)
             deviation = self._steps(F.avg_pool2d(parts, _PARTS)) - self.usual
             share = self._ground(images, parts)
-            return self.typical + self.spread * self.tell(self._amounts(deviation, share))
+            amounts = self._amounts(deviation, share)
+            return self.typical + self.spread * (self.tell_at_once(amounts) + self.tell(amounts))
 
     @property
     def has_begun(self) -> bool:
@@ -98,7 +104,9 @@ class ShadingReader(nn.Module):
         steps -= self.brightness
         self.usual.copy_(steps.median(dim=0).values)
         deviation = steps - self.usual
-        deviation[deviation.abs() > _GROUND] = 0
+        ground = deviation.abs() < _GROUND
+        deviation -= (deviation * ground).sum(dim=(2, 3), keepdim=True) / ground.sum(dim=(2, 3), keepdim=True)
+        deviation[~ground] = 0
         _, _, modes = torch.linalg.svd(deviation.flatten(1), full_matrices=False)
         # As large as the random ones whose place they take, to which the ridge is fitted.
         self.modes.copy_(modes[: self.modes.shape[1]].T * len(self.modes) ** 0.5)
@@ -129,9 +137,11 @@ class ShadingReader(nn.Module):
     def _amounts(
         self, deviation: Float[Tensor, "batch 3 grid grid"], share: Float[Tensor, "batch 1 grid grid"]
     ) -> Float[Tensor, "batch mode"]:
-        """Return how much of each mode a picture has: weighted least squares, with a ridge for what is not seen."""
+        """Return how much of each mode a picture has, whatever its exposure: weighted least squares."""
         weights = share.expand_as(deviation).flatten(1) / share[0].numel()
-        weighted = self.modes.T * weights[:, None]
-        normal = weighted @ self.modes + torch.diag(self.log_ridge.exp() * _RIDGE)
-        amounts: Tensor = torch.linalg.solve(normal, weighted @ deviation.flatten(1)[..., None])[..., 0]
-        return amounts
+        exposure = torch.eye(3, device=share.device).repeat_interleave(share[0].numel(), dim=0)
+        ways = torch.cat([self.modes, exposure], dim=1)
+        ridges = F.pad(self.log_ridge.exp() * _RIDGE, (0, 3), value=_LEAST)
+        weighted = ways.T * weights[:, None]
+        amounts = torch.linalg.solve(weighted @ ways + torch.diag(ridges), weighted @ deviation.flatten(1)[..., None])
+        return amounts[:, : len(self.log_ridge), 0]
