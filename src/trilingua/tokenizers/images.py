@@ -122,6 +122,17 @@ class Reconstruction(NamedTuple):
     """What the eye makes of the latents, before sighting; None without an eye."""
 
 
+class Looked(NamedTuple):
+    """What looking at a batch of pictures brings."""
+
+    vectors: Float[Tensor, "batch code seen_dim"]
+    """Of each cell what a language model is given: what the eye makes of the latents, or these."""
+    shown: Float[Tensor, "batch code"]
+    """The probability that the cell shows an object; without an eye 1."""
+    places: Float[Tensor, "batch code 2"]
+    """Where what it shows stands, by sighting: x and y in metres; NaN without."""
+
+
 class SeenImages(NamedTuple):
     """What is seen in a batch of pictures."""
 
@@ -131,6 +142,8 @@ class SeenImages(NamedTuple):
     """Whether the eye thinks that the cell may show an object; without an eye all of them may."""
     codes: Int[Tensor, "batch code"]
     """The code nearest to each cell's latent, in raster order, each in [0, num_codes)."""
+    places: Float[Tensor, "batch code 2"]
+    """Where the object that each cell shows stands, by sighting: x and y in metres; NaN where that is not known."""
 
 
 class ImageTokenizer(nn.Module):
@@ -191,22 +204,20 @@ class ImageTokenizer(nn.Module):
 
     def look(
         self, images: Float[Tensor, "batch 3 height width"], latents: Float[Tensor, "batch code code_dim"]
-    ) -> tuple[Float[Tensor, "batch code seen_dim"], Float[Tensor, "batch code"]]:
-        """Return of each cell what a language model is given, and the probability that it shows an object.
-
-        Without an eye, these are the latents, and 1.
-        """
+    ) -> Looked:
+        """Return of each cell what a language model is given, whether it shows an object, and where that stands."""
         if self.eye is None:
-            return latents, torch.ones_like(latents[..., 0])
+            return Looked(latents, torch.ones_like(latents[..., 0]), torch.full_like(latents[..., :2], torch.nan))
         return self.consider(self.glance(images, latents), images)
 
-    def consider(
-        self, seen: Float[Tensor, "batch code dim"], images: Float[Tensor, "batch 3 height width"]
-    ) -> tuple[Float[Tensor, "batch code dim"], Float[Tensor, "batch code"]]:
-        """Return what `glance` gives, with places by sighting, and the probability that each cell shows an object."""
+    def consider(self, seen: Float[Tensor, "batch code dim"], images: Float[Tensor, "batch 3 height width"]) -> Looked:
+        """Return what becomes of what `glance` gives: it is told what stands where, by sighting if there is any."""
         assert self.eye_shows is not None, "who glances has an eye"
         shown = self.eye_shows(seen)[..., 0].sigmoid()
-        return seen if self.eye_sighting is None else self.eye_sighting(seen, shown, images), shown
+        if self.eye_sighting is None:
+            return Looked(seen, shown, torch.full_like(seen[..., :2], torch.nan))
+        vectors, places = self.eye_sighting(seen, shown, images)
+        return Looked(vectors, shown, places)
 
     def decode(
         self, vectors: Float[Tensor, "batch code code_dim"]
@@ -227,8 +238,9 @@ class ImageTokenizer(nn.Module):
     def see(self, images: Float[Tensor, "batch 3 height width"]) -> SeenImages:
         """Return the vectors and the codes of pictures; the module is in evaluation mode."""
         latents = self.encode(images)
-        vectors, shown = self.look(images, latents)
-        return SeenImages(vectors, shown > _MAY_SHOW, self.quantizer.codes(latents))
+        vectors, shown, places = self.look(images, latents)
+        known = places.where(shown[..., None] > _SHOWS, torch.nan)
+        return SeenImages(vectors, shown > _MAY_SHOW, self.quantizer.codes(latents), known)
 
     def see_pictures(self, pictures: Iterable[Image.Image], *, batch_size: int = _AT_ONCE) -> SeenImages:
         """Return what is seen in RGB pictures of any size, which are squashed and read in batches; on the CPU.
@@ -302,6 +314,9 @@ def seen_cells(seen: SeenImages) -> list[tuple[tuple[int, ...], Float[Tensor, "s
         for vectors, shown in zip(seen.vectors, seen.shown, strict=True)
     ]
 
+
+_SHOWS = 0.5
+"""Probability of an object from which on a cell is believed to know where that stands."""
 
 _MAY_SHOW = 0.1
 """Probability of an object from which on a cell is given: one too many costs a token, one too few perhaps an object."""

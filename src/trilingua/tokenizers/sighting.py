@@ -75,20 +75,20 @@ class Sighting(nn.Module):
         seen: Float[Tensor, "batch cell dim"],
         shown: Float[Tensor, "batch cell"],
         images: Float[Tensor, "batch 3 height width"],
-    ) -> Float[Tensor, "batch cell dim"]:
-        """Return the vectors next to `seen` that tell the places that sighting finds.
+    ) -> tuple[Float[Tensor, "batch cell dim"], Float[Tensor, "batch cell 2"]]:
+        """Return the places that sighting finds, x and y in metres, behind the vectors next to `seen` that tell them.
 
         Args:
             seen: what an eye makes of cells.
-            shown: probability that a cell shows an object; what shows none stays as it is.
-            images: in [0, 1]; until it was taught where their cameras stand, all stays as it is.
+            shown: probability that a cell shows an object; the vector of one that shows none stays as it is.
+            images: in [0, 1]; until it was taught where their cameras stand, vectors stay and no place is a number.
         """
         if not self.camera.has_begun:
-            return seen
+            return seen, torch.full_like(self.sight(seen).offsets, torch.nan)
         with torch.autocast(images.device.type, enabled=False):
             seen = seen.float()
             places = self.places(self.camera(images), self.sight(seen))
             wrong = fourier_features(places, NUM_FREQUENCIES) - self.told(seen)
             weight = self.told.weight
-            change: Tensor = torch.linalg.solve(weight @ weight.T, weight)
-            return seen + shown[..., None] * (wrong @ change)
+            change = torch.linalg.solve(weight @ weight.T, weight)
+            return seen + shown[..., None] * (wrong @ change), places

@@ -88,7 +88,7 @@ class EyeTask(PictureTask):
         seen = self.model(images)
         _, figures = self.model.eye_probe.loss(seen, batch.classes.long(), batch.values)
         tokenizer = self.model.tokenizer
-        error, score = _judge(batch, self.model.eye_probe.values(tokenizer.consider(seen, images)[0])[..., 2:])
+        error, score = _judge(batch, self.model.eye_probe.values(tokenizer.consider(seen, images).vectors)[..., 2:])
         figures = {**figures, "place_error": error, "place_score": score}
         sighting = tokenizer.eye_sighting
         if sighting is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
@@ -33,6 +34,7 @@ from trilingua.systems.kyvo.arguments import as_list, check_lengths, check_text,
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_draft_head, load_tokenizers
 from trilingua.systems.kyvo.drafts import DraftHead, ObjectDrafter
 from trilingua.systems.kyvo.grammars import task_grammar
+from trilingua.systems.kyvo.places import stand_as_sighted
 from trilingua.tokenizers.images import pixels_to_image, seen_cells
 from trilingua.tokenizers.sequences import TASKS, Parsed, SeenCells, Segment
 
@@ -71,6 +73,8 @@ class SeenPicture(NamedTuple):
     """Those that may show an object; None for a model that reads codes."""
     vectors: Float[Tensor, "shown seen_dim"] | None = None
     """What is seen of these."""
+    places: Float[np.ndarray, "known 2"] | None = None
+    """Where the objects of all cells stand that sighting knows of: x and y in metres."""
 
 
 class Kyvo:
@@ -172,9 +176,10 @@ class Kyvo:
         pictures, one = as_list(images)
         values = [{"image": seen} for seen in self._see(pictures)]
         scenes = []
-        for decoded in self.decode_task("recognition", values, constrained=constrained, sampling=sampling):
-            parsed = self._parse("recognition", decoded)
-            scenes.append(self._scored(parsed, "scene", decoded))
+        written = self.decode_task("recognition", values, constrained=constrained, sampling=sampling)
+        for decoded, value in zip(written, values, strict=True):
+            scene = self._scored(self._parse("recognition", decoded), "scene", decoded)
+            scenes.append(self._standing(scene, value["image"]) if constrained else scene)
         return scenes[0] if one else scenes
 
     def render(self, scenes: Any, *, sampling: Sampling = GREEDY) -> Any:
@@ -288,8 +293,10 @@ class Kyvo:
         else:
             seen = self.images.see_pictures(read)
             given = [
-                SeenPicture(codes, SeenCells(cells), vectors)
-                for codes, (cells, vectors) in zip(seen.codes.tolist(), seen_cells(seen), strict=True)
+                SeenPicture(codes, SeenCells(cells), vectors, places[~places[:, 0].isnan()].numpy())
+                for codes, (cells, vectors), places in zip(
+                    seen.codes.tolist(), seen_cells(seen), seen.places, strict=True
+                )
             ]
         by_name = dict(zip(distinct, given, strict=True))
         return [by_name[name] for name in names]
@@ -376,6 +383,10 @@ class Kyvo:
         )
         return scene.replace(objects=objects)
 
+    def _standing(self, scene: Scene, picture: SeenPicture) -> Scene:
+        """Return a scene that was recognized with its objects where sighting finds them."""
+        return stand_as_sighted(scene, picture.places, self.tokenizers.vocabulary.numbers)
+
     def _given(self, images: Any, scenes: Any, texts: Any, name: str) -> tuple[list[dict[str, Any]], bool]:
         """Return what a task is given of each picture, and whether there is one that is no list.
 
@@ -395,7 +406,10 @@ class Kyvo:
         """Return the scene of each picture; one that is there several times is recognized once."""
         looked_at = {id(image): image for image in seen}
         decoded = self.decode_task("recognition", [{"image": image} for image in looked_at.values()])
-        found = [self._parse("recognition", item).values["scene"] for item in decoded]
+        found = [
+            self._standing(self._parse("recognition", item).values["scene"], image)
+            for item, image in zip(decoded, looked_at.values(), strict=True)
+        ]
         by_image = dict(zip(looked_at, found, strict=True))
         return [by_image[id(image)] for image in seen]
 
