@@ -104,9 +104,8 @@ class ShadingReader(nn.Module):
         steps -= self.brightness
         self.usual.copy_(steps.median(dim=0).values)
         deviation = steps - self.usual
-        ground = deviation.abs() < _GROUND
-        deviation -= (deviation * ground).sum(dim=(2, 3), keepdim=True) / ground.sum(dim=(2, 3), keepdim=True)
-        deviation[~ground] = 0
+        deviation -= deviation.flatten(2).median(dim=2).values[..., None, None]  # each picture's exposure
+        deviation[deviation.abs() > _GROUND] = 0
         _, _, modes = torch.linalg.svd(deviation.flatten(1), full_matrices=False)
         # As large as the random ones whose place they take, to which the ridge is fitted.
         self.modes.copy_(modes[: self.modes.shape[1]].T * len(self.modes) ** 0.5)

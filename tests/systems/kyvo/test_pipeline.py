@@ -19,6 +19,9 @@ from trilingua.scenes.functions import PROGRAM_WORDS
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.systems.kyvo.grammars import answer_words
 from trilingua.systems.kyvo.pipeline import Answer, Kyvo, SeenPicture
+from trilingua.systems.kyvo.places import stand_as_sighted
+from trilingua.tokenizers.images import ImageTokenizer
+from trilingua.tokenizers.numbers import NumberGrid
 from trilingua.tokenizers.sequences import TASKS, Parsed
 
 INSTRUCTION = "Remove the small red cube"
@@ -120,6 +123,44 @@ def test_numbers_are_means_unless_the_likeliest_are_wanted(tiny_model, tiny_run,
     tenths = {x / 0.005 for scene in finer for item in scene.objects for x in item.location}
     assert [round(tenth) for tenth in tenths] == pytest.approx(list(tenths), abs=1e-6)
     assert len({round(tenth) % 10 for tenth in tenths}) > 2
+
+
+def test_objects_stand_where_sighting_finds_them(seeing_run, pictures, monkeypatch):
+    """In recognized scenes, returned or read on; not where codes are read, nor where the grid's numbers are wanted."""
+    model, grid = Kyvo.load(seeing_run), Kyvo.load(seeing_run, average_numbers=False)
+    before, likeliest = model.recognize(pictures), grid.recognize(pictures)
+    assert any(scene.objects for scene in before)
+
+    def sight(tokenizer, batch, **options):
+        """Each object's first cell, as it were, sees it .1 m farther along x."""
+        seen = look(tokenizer, batch, **options)
+        places = torch.full((len(seen.codes), 256, 2), torch.nan)
+        for own, scene in zip(places, before, strict=False):
+            for cell, item in enumerate(scene.objects):
+                own[cell] = torch.tensor(item.location[:2]) + torch.tensor([0.1, 0.0])
+        return seen._replace(places=places)
+
+    look = ImageTokenizer.see_pictures
+    monkeypatch.setattr(ImageTokenizer, "see_pictures", sight)
+    wanted = [
+        stand_as_sighted(
+            scene, np.array([(x + 0.1, y) for x, y, _ in (o.location for o in scene.objects)]), NumberGrid()
+        )
+        for scene in before
+    ]
+    after = model.recognize(pictures)
+    assert after != before
+    for found, scene in zip(after, wanted, strict=True):
+        for item, other in zip(found.objects, scene.objects, strict=True):
+            assert item.location == pytest.approx(other.location, abs=1e-3)
+    asked = []
+    decode_task = model.decode_task
+    monkeypatch.setattr(model, "decode_task", lambda task, values: asked.append(values) or decode_task(task, values))
+    model.ask(pictures[:1], ["Are there any spheres?"])
+    assert asked[1][0]["scene"].objects == tuple(dataclasses.replace(item, score=None) for item in after[0].objects)
+    assert grid.recognize(pictures) == likeliest
+    reader = Kyvo.load(seeing_run, read_codes=True)
+    assert all(item.places is None for item in reader._see(pictures))
 
 
 def test_recognition_is_the_same_without_drafts(tiny_run, pictures):

@@ -2,15 +2,19 @@
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 import trilingua
 from trilingua.core.random import make_generator
 from trilingua.data.clevr.instructions import generate_instructions
 from trilingua.data.clevr.placement import sample_scene
 from trilingua.data.clevr.questions import generate_questions
+from trilingua.data.clevr.views import view_of, with_view
 from trilingua.data.renderers.builtin import BuiltinRenderer
 from trilingua.metrics.scene_match import score_scenes
 from trilingua.systems.kyvo.build import load_tokenizers
+from trilingua.tokenizers.images import image_to_pixels
 
 NUM_SCENES = 6
 
@@ -25,7 +29,7 @@ def fresh():
     """Scenes that nobody has trained on, with their pictures."""
     renderer = BuiltinRenderer()
     drawn = [sample_scene(make_generator(2_000, "shipped", index), renderer) for index in range(NUM_SCENES)]
-    return [(scene, renderer.render(scene, view).image) for scene, view in drawn]
+    return [(with_view(scene, view), renderer.render(scene, view).image) for scene, view in drawn]
 
 
 def test_weights_keep_their_budget():
@@ -61,7 +65,15 @@ def test_it_says_what_they_are_and_where(found, fresh):
     assert figures["jaccard"] > 0.65
     assert figures["jaccard"] > 5 * score_scenes(found, truth[1:] + truth[:1])["jaccard"]  # as for other pictures
     assert figures["attribute_accuracy"]["all"] > 0.9
-    assert figures["location_error"] < 0.08
+    assert figures["location_error"] < 0.05
+
+
+def test_it_knows_where_the_camera_stands(model, fresh):
+    """Which is moved by up to half a metre along each axis."""
+    pictures = np.stack([image_to_pixels(Image.fromarray(picture), 256) for _, picture in fresh])
+    found = model.images.eye_sighting.camera(torch.from_numpy(pictures).float() / 255).detach().numpy()
+    wanted = [view_of(scene).camera for scene, _ in fresh]
+    assert np.abs(found - wanted).mean() < 0.06
 
 
 def test_it_drafts_objects_right(model, fresh, monkeypatch):

@@ -87,7 +87,8 @@ class Kyvo:
         read_codes: read given pictures as their codes instead of seeing them. A decoder that has learned both sees
             better and faster; an exported one knows codes alone.
         average_numbers: take the mean of the likely numbers, which may lie between two of the grid, and not the
-            likeliest, as greedy decoding elsewhere does.
+            likeliest, as greedy decoding elsewhere does; and let objects stand where sighting finds them, if anything
+            sights.
         score_map: from the probability of an object's tokens to its score; None leaves it as it is.
         draft_head: tells what object is about to be written, which makes recognition faster; None: nothing does.
     """
@@ -384,7 +385,9 @@ class Kyvo:
         return scene.replace(objects=objects)
 
     def _standing(self, scene: Scene, picture: SeenPicture) -> Scene:
-        """Return a scene that was recognized with its objects where sighting finds them."""
+        """Return a scene that was recognized with its objects where sighting finds them, unless the grid is wanted."""
+        if not self._ordered.window:
+            return scene
         return stand_as_sighted(scene, picture.places, self.tokenizers.vocabulary.numbers)
 
     def _given(self, images: Any, scenes: Any, texts: Any, name: str) -> tuple[list[dict[str, Any]], bool]:
