@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -19,12 +18,6 @@ from trilingua.scenes.schema import CLEVR, Schema
 from trilingua.systems.kyvo.eye_task import EyeTask
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.training.task import Metrics
-
-_UNCERTAINTY = 0.12 / 255
-"""Deviation of light, in [0, 1], that varies smoothly across a picture: so far no two renderers agree, nor two cameras.
-Without it, a tenth of a gray level in the pictures' uppermost rows moves the camera by five centimetres."""
-_UNCERTAIN_GRID = (8, 4)
-"""Places down and across a picture where it is drawn."""
 
 
 class CameraTask(EyeTask):
@@ -58,8 +51,8 @@ class CameraTask(EyeTask):
         self.reader.requires_grad_(True)
 
     def loss(self, batch: PictureBatch) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the mean error of the cameras' coordinates, in metres; the light is a little uncertain."""
-        error = (self.reader(_uncertain(batch.images.float() / 255)) - batch.cameras).abs().mean()
+        """Return the mean error of the cameras' coordinates, in metres."""
+        error = (self.reader(batch.images.float() / 255) - batch.cameras).abs().mean()
         return error, {"camera_error": error.detach()}
 
     def begin(self, batches: list[PictureBatch]) -> None:
@@ -68,9 +61,3 @@ class CameraTask(EyeTask):
             return
         light = torch.cat([self.reader.light(batch.images.float() / 255) for batch in batches])
         self.reader.begin(light, torch.cat([batch.cameras for batch in batches]))
-
-
-def _uncertain(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
-    """Return pictures whose light deviates smoothly, by less than their gray levels show."""
-    deviation = torch.randn(len(images), 1, *_UNCERTAIN_GRID, device=images.device) * _UNCERTAINTY
-    return images + F.interpolate(deviation, size=images.shape[-2:], mode="bicubic")
