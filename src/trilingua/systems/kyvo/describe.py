@@ -174,7 +174,8 @@ def _how_pictures_are_given(model: Kyvo) -> str:
     layers = model.images.config.eye_layers
     if not layers:
         return "seen: the vectors that are rounded to codes"
-    return f"seen: what an eye of {layers} layers makes of the cells that may show an object"
+    sighting = "; places are found by sighting" if model.images.config.eye_light_modes else ""
+    return f"seen: what an eye of {layers} layers makes of the cells that may show an object{sighting}"
 
 
 def _describe_decoder(decoder: Decoder) -> str:
