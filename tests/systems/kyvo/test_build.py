@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -214,6 +215,27 @@ def test_an_eye_that_goes_on_is_asked_by_the_probe_that_taught_it(tiny_run, clev
     task = build_image_task(config, ImageTokenizer(config.images))
     for name, value in task.model.eye_probe.state_dict().items():
         assert torch.equal(value, taught[name]), name
+
+
+def test_a_camera_is_taught_and_an_eye_goes_on_with_it(tiny_run, clevr_folder, tmp_path):
+    """In two runs; the first changes the camera alone, the second all of the eye but the camera."""
+    learning = {"data": str(clevr_folder), "start": str(tiny_run), "learns": "camera", "images.eye_layers": 1}
+    learning |= {"images.eye_light_modes": 2, "trainer.max_steps": 2, "augmentation.crop": 0.0}
+    train_tokenizers(replace_dotted(kyvo_tiny_tokenizers(), learning), tmp_path / "camera")
+    taught = load_tokenizers(tmp_path / "camera").images
+    camera = taught.eye_sighting.camera
+    assert camera.has_begun
+    np.testing.assert_allclose(camera.typical, [7.5, -6.5, 5.3], atol=0.5)
+    learning |= {"start": str(tmp_path / "camera"), "learns": "eye"}
+    train_tokenizers(replace_dotted(kyvo_tiny_tokenizers(), learning), tmp_path / "eye")
+    after = load_tokenizers(tmp_path / "eye").images.state_dict()
+    for name, value in taught.state_dict().items():
+        stays = name.startswith("eye_sighting.camera.") or not name.startswith("eye")
+        assert torch.equal(after[name], value) == stays, name
+    lines = [json.loads(line) for line in (tmp_path / "eye" / "metrics.jsonl").read_text().splitlines()]
+    figures = next(line for line in lines if "evaluation/place_score" in line)
+    assert 0 <= figures["evaluation/centre_score"] <= 1
+    assert figures["evaluation/camera_error"] > 0
 
 
 def test_a_run_that_reads_codes_is_given_an_eye(tiny_run, tiny_tokenizers_run, clevr_folder, tmp_path):

@@ -151,6 +151,11 @@ def test_the_camera_learns_and_all_else_stays(tmp_path):
     assert float(figures["camera_error"]) == loss.item() < 0.05
     assert task.evaluate(60, tmp_path)["camera_error"] < 0.05
     usual = task.reader.usual.clone()
+    with pytest.raises(ConfigError) as caught:
+        make_task(modes=4, part=CameraTask).begin([batch])
+    assert str(caught.value) == (
+        "images.eye_light_modes: 4; expected fewer than the 4 pictures to begin with; set it so, or make more data"
+    )
     task.begin([learnable()])  # goes on with what it knows
     assert torch.equal(task.reader.usual, usual)
 

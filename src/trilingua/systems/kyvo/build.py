@@ -143,8 +143,8 @@ def build_image_task(
     if config.start:
         known = read_weights(_image_weights(existing_folder(config.start), run_kind(config.start)))
         _take_along(task.model, {name: value for name, value in known.items() if not name.startswith(_IMAGES)})
-        has_sighted = any(name.startswith(f"{_IMAGES}eye_sighting.") for name in known)
-        if isinstance(task, EyeTask) and images.eye_sighting is not None and not has_sighted:
+        parts = {name.removeprefix(_IMAGES).split(".")[0] for name in known}
+        if isinstance(task, EyeTask) and "eye_probe" in parts and "eye_sighting" not in parts and images.eye_sighting:
             begin_sighting(images.eye_sighting, task.model.eye_probe)
     return task
 

@@ -56,8 +56,18 @@ class CameraTask(EyeTask):
         return error, {"camera_error": error.detach()}
 
     def begin(self, batches: list[PictureBatch]) -> None:
-        """Let shading be read by its principal components in these pictures, unless it can be read already."""
+        """Let shading be read by its principal components in these pictures, unless it can be read already.
+
+        Raises:
+            ConfigError: there are no more pictures than components.
+        """
         if self.reader.has_begun:
             return
         light = torch.cat([self.reader.light(batch.images.float() / 255) for batch in batches])
+        modes = self.config.eye_light_modes
+        if len(light) <= modes:
+            raise ConfigError(
+                f"images.eye_light_modes: {modes}; expected fewer than the {len(light)} pictures to begin with; "
+                "set it so, or make more data"
+            )
         self.reader.begin(light, torch.cat([batch.cameras for batch in batches]))
