@@ -19,7 +19,7 @@ from trilingua.scenes.functions import PROGRAM_WORDS
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.systems.kyvo.grammars import answer_words
 from trilingua.systems.kyvo.pipeline import Answer, Kyvo, SeenPicture
-from trilingua.systems.kyvo.places import stand_as_sighted
+from trilingua.systems.kyvo.standing import stand_as_sighted
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.numbers import NumberGrid
 from trilingua.tokenizers.sequences import TASKS, Parsed

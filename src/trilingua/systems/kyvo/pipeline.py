@@ -34,7 +34,7 @@ from trilingua.systems.kyvo.arguments import as_list, check_lengths, check_text,
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_draft_head, load_tokenizers
 from trilingua.systems.kyvo.drafts import DraftHead, ObjectDrafter
 from trilingua.systems.kyvo.grammars import task_grammar
-from trilingua.systems.kyvo.places import stand_as_sighted
+from trilingua.systems.kyvo.standing import stand_as_sighted
 from trilingua.tokenizers.images import pixels_to_image, seen_cells
 from trilingua.tokenizers.sequences import TASKS, Parsed, SeenCells, Segment
 

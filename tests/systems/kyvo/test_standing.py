@@ -3,7 +3,7 @@
 import numpy as np
 
 from trilingua.scenes.scene import Scene, SceneObject
-from trilingua.systems.kyvo.places import stand_as_sighted
+from trilingua.systems.kyvo.standing import stand_as_sighted
 from trilingua.tokenizers.numbers import NumberGrid
 
 GRID = NumberGrid()
