@@ -4,8 +4,6 @@ It needs neither codes nor the eye's transformer, so that a step of 64 pictures 
 and it wants many, since a tenth of a gray level is what it is to learn.
 """
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +12,6 @@ from torch import Tensor
 
 from trilingua.core.errors import ConfigError
 from trilingua.data.pictures import PictureBatch
-from trilingua.scenes.schema import CLEVR, Schema
 from trilingua.systems.kyvo.eye_task import EyeTask
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.training.task import Metrics
@@ -25,27 +22,16 @@ class CameraTask(EyeTask):
 
     Args:
         images: the tokenizer; all but what finds the camera is frozen.
-        schema: whose objects the probe tells apart.
-        held_out: pictures for evaluation; None to skip it.
-        on_start: writes what else a run directory needs, when a run begins.
-        settings: what else a resumed run must agree with.
+        options: those of `EyeTask`.
 
     Raises:
         ConfigError: the tokenizer has no sighting.
     """
 
-    def __init__(
-        self,
-        images: ImageTokenizer,
-        *,
-        schema: Schema = CLEVR,
-        held_out: PictureBatch | None = None,
-        on_start: Callable[[Path], None] | None = None,
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, images: ImageTokenizer, **options: Any) -> None:
         if images.eye_sighting is None:
             raise ConfigError("learns: 'camera', but images.eye_light_modes is 0; give it some, 40 for example")
-        super().__init__(images, schema=schema, held_out=held_out, on_start=on_start, settings=settings)
+        super().__init__(images, **options)
         self.reader = images.eye_sighting.camera
         self.model.requires_grad_(False)
         self.reader.requires_grad_(True)
