@@ -4,6 +4,7 @@ It needs neither codes nor the eye's transformer, so that a step of 64 pictures 
 and it wants many, since a tenth of a gray level is what it is to learn.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -41,14 +42,17 @@ class CameraTask(EyeTask):
         error = (self.reader(batch.images.float() / 255) - batch.cameras).abs().mean()
         return error, {"camera_error": error.detach()}
 
-    def begin(self, batches: list[PictureBatch]) -> None:
+    def begin(self, pictures: Iterable[PictureBatch]) -> None:
         """Let shading be read by its principal components in these pictures, unless it can be read already.
+
+        Pictures are only made if they are needed.
 
         Raises:
             ConfigError: there are no more pictures than components.
         """
         if self.reader.has_begun:
             return
+        batches = list(pictures)
         light = torch.cat([self.reader.light(batch.images.float() / 255) for batch in batches])
         modes = self.config.eye_light_modes
         if len(light) <= modes:

@@ -108,7 +108,7 @@ def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = Fals
     task = build_image_task(config, images, held_out=judged, on_start=write_run_files)
     if isinstance(task, CameraTask) and not resume:
         some = range(min(held_out.start, _BEGUN_ON))
-        task.begin([stream.batch(some[start : start + _AT_ONCE]) for start in range(0, len(some), _AT_ONCE)])
+        task.begin(stream.batch(some[start : start + _AT_ONCE]) for start in range(0, len(some), _AT_ONCE))
     return Trainer(task, stream, config.trainer, run).fit(resume=resume)
 
 
