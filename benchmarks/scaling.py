@@ -1,7 +1,8 @@
-"""How seeing and recognizing grow with size and with what was seen, and what a wanted figure would take.
+"""How seeing, recognizing and drawing grow with size and with what was seen, and what a wanted figure would take.
 
     python benchmarks/scaling.py --plot law.svg eye DATA --out out/eyes
     python benchmarks/scaling.py --plot law.svg recognizer SHARDS --tokenizers RUN --test DATA --out out/recognizers
+    python benchmarks/scaling.py --plot law.svg drawer SHARDS --tokenizers RUN --test DATA --out out/drawers
 
 Models of several depths are trained for several lengths, each with its own fall of the learning rate, and the law
 `1 - score = E + A / parameters^a + B / examples^b` is fitted to what held-out pictures say of those that have learned.
@@ -32,12 +33,6 @@ from trilingua.systems.kyvo.train import train_decoder, train_tokenizers
 from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig
 from trilingua.training.checkpoints import find_checkpoint, require_checkpoint, save_module
 
-WANTED = (0.9212, 0.95)
-"""Scores: what the paper's recognition reaches, and the goal."""
-
-LEARNED = 0.2
-"""Score from which on a run counts: before, places are guessed, then found at once, and no power law holds."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -67,6 +62,8 @@ class Eye:
     depths: ClassVar = (1, 3, 6)
     lengths: ClassVar = (320, 640, 1280, 2560)
     names: ClassVar = ("pictures", "place_score", "place_error, m")
+    learned: ClassVar = 0.2
+    wanted: ClassVar = (0.9212, 0.95)
 
     @cached_property
     def blind(self) -> Path:
@@ -122,8 +119,8 @@ def _without_eye(sizes: ImageTokenizerConfig) -> ImageTokenizerConfig:
 
 
 @dataclass(kw_only=True)
-class Recognizer:
-    """Decoders that do nothing but recognize, from nothing; each scene once."""
+class Decoders:
+    """Decoders that do nothing but one task, from nothing; each scene once."""
 
     data: tyro.conf.Positional[Path]
     """Folder of shards, enough for the longest run."""
@@ -136,9 +133,14 @@ class Recognizer:
     num_threads: int = 2
     """For each run."""
 
-    depths: ClassVar = (2, 4, 6)
-    lengths: ClassVar = (150, 300, 600, 1200)
-    names: ClassVar = ("scenes", "Jaccard index", "loss of a number, nats")
+    task: ClassVar[str]
+    """What they learn."""
+    figure: ClassVar[str]
+    """The evaluation's name of the score."""
+    loss: ClassVar[str]
+    """The training's name of the loss."""
+    num_judged: ClassVar[int | None] = None
+    """Scenes of `test` that a run is judged on; None for all."""
 
     @cached_property
     def known(self) -> Tokenizers:
@@ -155,7 +157,7 @@ class Recognizer:
             "held_out": 0,
             "loader.code_share": 0.0,
             "loader.blind_share": 0.0,
-            "loader.mix": {"recognition": 1.0},
+            "loader.mix": {self.task: 1.0},
             "loader.row_length": 2048,
             "trainer.max_steps": steps,
             "trainer.learning_rate": 2e-3,
@@ -173,21 +175,57 @@ class Recognizer:
 
     def train(self, depth: int, steps: int, run: Path) -> Outcome | None:
         """Return what comes of a decoder, or None if its training was interrupted."""
-        judged = run / "recognition.json"
+        judged = run / f"{self.task}.json"
         if not judged.is_file():
             resume = find_checkpoint(run) is not None
             if train_decoder(self.configure(depth, steps), run, resume=resume).reason == "interrupted":
                 return None
-            write_json(judged, evaluate_folder(trilingua.load(run), ClevrFolder(self.test), ("recognition",)))
-        losses = [line["loss_numbers"] for line in read_figures(run) if "loss_numbers" in line]
+            folder = ClevrFolder(self.test)
+            write_json(judged, evaluate_folder(trilingua.load(run), folder, (self.task,), limit=self.num_judged))
+        losses = [line[self.loss] for line in read_figures(run) if self.loss in line]
         return Outcome(
             examples=require_checkpoint(run).state["stream"]["next_scene"],
-            score=read_json(judged)["recognition"]["jaccard"],
+            score=read_json(judged)[self.task][self.figure],
             loss=float(np.mean(losses[-2:])),
         )
 
 
-def main(study: Eye | Recognizer, *, plot: Path | None = None) -> None:
+@dataclass(kw_only=True)
+class Recognizer(Decoders):
+    """Decoders that do nothing but recognize, from nothing; each scene once."""
+
+    task: ClassVar = "recognition"
+    figure: ClassVar = "jaccard"
+    loss: ClassVar = "loss_numbers"
+    depths: ClassVar = (2, 4, 6)
+    lengths: ClassVar = (150, 300, 600, 1200)
+    names: ClassVar = ("scenes", "Jaccard index", "loss of a number, nats")
+    learned: ClassVar = 0.2
+    wanted: ClassVar = (0.9212, 0.95)
+
+
+@dataclass(kw_only=True)
+class Drawer(Decoders):
+    """Decoders that do nothing but draw, from nothing; each scene once."""
+
+    task: ClassVar = "rendering"
+    figure: ClassVar = "ssim"
+    loss: ClassVar = "loss_image"
+    num_judged: ClassVar = 100
+    depths: ClassVar = (2, 4)
+    lengths: ClassVar = (400, 800, 1600)
+    names: ClassVar = ("scenes", "SSIM", "loss of a code, nats")
+    learned: ClassVar = 0.0
+    wanted: ClassVar = (0.9505,)
+
+
+Study = Eye | Recognizer | Drawer
+"""What can be studied. `depths` in layers and `lengths` in steps say which runs there are, `names` what they count.
+`learned` is the score from which on a run counts: places are guessed, then found at once, and before that no power law
+holds. `wanted` are the scores that are asked about: what the paper's model reaches, and the goal."""
+
+
+def main(study: Study, *, plot: Path | None = None) -> None:
     """Train what is missing, print the runs and the laws, and write the plot.
 
     Args:
@@ -216,13 +254,13 @@ def main(study: Eye | Recognizer, *, plot: Path | None = None) -> None:
             outcomes.append(outcome)
     seen = np.array(amounts, np.float64)
     missing = np.array([1 - outcome.score for outcome in outcomes])
-    counted = missing < 1 - LEARNED
+    counted = missing < 1 - study.learned
     law = fit_scaling_law(seen[counted], missing[counted])
     table.notes.append(f"1 - {score} = {_formula(law, examples)}")
     losses = np.array([outcome.loss for outcome in outcomes])
     by_loss = fit_scaling_law(seen[counted], losses[counted])
     table.notes.append(f"{loss} = {_formula(by_loss, examples)}")
-    for wanted in WANTED:
+    for wanted in study.wanted:
         for depth, size in sizes.items():
             needed = law.needed(1 - wanted, 1, [size, 0])
             table.notes.append(f"{score} {wanted} with {depth} layers: {needed:,.0f} {examples}")
@@ -240,7 +278,7 @@ def _formula(law: ScalingLaw, examples: str) -> str:
 
 
 def _draw(
-    study: Eye | Recognizer,
+    study: Study,
     sizes: dict[int, int],
     amounts: np.ndarray,
     missing: np.ndarray,
@@ -255,7 +293,7 @@ def _draw(
         label = f"{depth} layers, {size / 1e6:.1f} M parameters"
         (line,) = axes.loglog(amounts[own, 1], missing[own], "o", label=label)
         axes.loglog(further, law.predict(np.column_stack([np.full(50, size), further])), "--", color=line.get_color())
-    for wanted in WANTED:
+    for wanted in study.wanted:
         axes.axhline(1 - wanted, color="gray", linewidth=0.7)
         axes.text(further[0], 1 - wanted, f" {wanted}", va="bottom", fontsize=8, color="gray")
     axes.set_xlabel(f"{study.names[0]} seen")

@@ -65,7 +65,7 @@ def test_first_five_codes_of_a_predicted_picture_weigh_ten() -> None:
 
     drawn = builder.build(TASKS["rendering"], record, {})
     outwards = [first + int(record.image[place]) for place in centre_out(CODES)]
-    assert drawn.given == ((begin,), record.scene)
+    assert drawn.given == ((begin,), record.staged)
     assert drawn.opening == (output,)
     assert drawn.predicted == (opens, *outwards, closes, end)
     assert drawn.weights == (1, 10, 10, 10, 10, 10, 1, 1, 1, 1, 1, 1)
@@ -207,7 +207,8 @@ def test_batches_equal_a_slow_stream(shards: Shards) -> None:
             for record in records:
                 index = shown[tuple(record.image.tolist())]
                 np.testing.assert_array_equal(cells.classes[index], record.cell_classes)
-                np.testing.assert_array_equal(cells.values[index], record.cell_values.astype(np.float32))
+                values = record.drawn_values if name == "drawn" else record.cell_values
+                np.testing.assert_array_equal(cells.values[index], values.astype(np.float32))
     assert min(num_asked.values()) > 0
 
 

@@ -13,6 +13,7 @@ from trilingua.core.random import make_generator
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
 from trilingua.data.clevr.instructions import INSTRUCTION_TYPES, generate_instructions
+from trilingua.data.clevr.staging import stage
 from trilingua.data.clevr.views import view_of
 from trilingua.data.referents import UNKNOWN
 from trilingua.data.renderers.views import camera_for_view
@@ -59,6 +60,14 @@ def test_records_equal_those_made_by_hand(tiny_data: Path, tiny_shards: Path, ti
         targets = cell_targets(scene, cell_objects(index_map(scene), grid=4), camera, schema)
         np.testing.assert_array_equal(record.cell_classes, targets.classes)
         np.testing.assert_array_equal(record.cell_values, targets.values.astype(np.float16))
+        staged = stage(scene)
+        assert list(record.staged) == scenes.tokenize(staged)
+        # Drawn cells are as far from their objects as the given picture's, and place them where the staged scene does.
+        np.testing.assert_allclose(record.drawn_values[:, :2], targets.values[:, :2], rtol=0, atol=4e-3)
+        owners = cell_objects(index_map(scene), grid=4).reshape(-1)
+        for owner, place in zip(owners, record.drawn_values[:, 2:], strict=True):
+            expected = staged.objects[owner].location[:2] if owner >= 0 else (np.nan, np.nan)
+            np.testing.assert_allclose(place, expected, rtol=0, atol=2e-3)
         questions = [item for item in folder.questions() if item.image_filename == name]
         assert len(questions) == len(record.questions) == 3
         for question, made in zip(questions, record.questions, strict=True):

@@ -127,7 +127,8 @@ def objects_of(sequences, records, vocabulary, scenes):
             continue
         seen.append((record, beginning))
         closing = [at for at in range(len(beginning)) if ids[at] == vocabulary.marker("[OBJECT-END]")]
-        items = scenes.detokenize(list(record.scene)).scene.objects
+        staged = tuple(beginning[1:]) == record.staged
+        items = scenes.detokenize(list(record.staged if staged else record.scene)).scene.objects
         found += [(row, place, item) for place, item in zip(closing, enumerate(items), strict=True)]
     return found
 

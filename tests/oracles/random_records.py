@@ -44,8 +44,10 @@ def random_record(generator, sequences, *, questions=3, edits=2, undrawn=0.5):
         shown=shown,
         vectors=generator.normal(size=(len(shown), CODE_DIM)).astype(np.float16),
         scene=framed("scene"),
+        staged=framed("scene"),
         cell_classes=classes,
         cell_values=values,
+        drawn_values=(values + generator.normal(size=values.shape)).astype(np.float16),
         questions=tuple(
             QuestionRecord(
                 question=framed("text"),

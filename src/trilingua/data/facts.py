@@ -5,7 +5,7 @@ some of the objects. Collected tree by tree as these are laid into rows; knows n
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -78,8 +78,7 @@ class FactCollector:
         image, scene = (self._sequences.borders[kind][0] for kind in ("image", "scene"))
         output = self._sequences.output_id
         codes = self._sequences.vocabulary.span("image")
-        closings = np.flatnonzero(np.array(record.scene) == self._sequences.scenes.end)
-        known = object_targets(self._sequences.scenes.detokenize(record.scene).scene, self._sequences.scenes.schema)
+        closings, known = self._objects_of(record.scene)
         picture = np.zeros(0, np.int64)
         for place, parent in zip(tree.starts, tree.parents, strict=True):
             opening = tree.ids[place]
@@ -91,8 +90,12 @@ class FactCollector:
                     picture[:] = start + place + self._code_of_cell
                 else:
                     picture[list(record.shown)] = start + place + 1 + np.arange(len(record.shown))
-            elif opening == scene:  # more than once in a tree: with and without a picture
-                self._objects.append((start + place + closings, known))
+            elif opening == scene:  # more than once in a tree: with and without a picture, and as it is drawn
+                given = record.scene
+                if tuple(tree.ids[place : place + len(record.staged)].tolist()) == record.staged:
+                    given = record.staged
+                at, objects = self._objects_of(given)
+                self._objects.append((start + place + at, objects))
             elif opening == output and tree.ids[place + 1] == image:
                 self._drawn.append((start + place, record))
             elif opening == output and tree.ids[tree.starts[parent]] == image:
@@ -101,13 +104,19 @@ class FactCollector:
                     self._recognized.append((tokens, ObjectTargets(*(facts[number : number + 1] for facts in known))))
         self._pointers += _to_objects(tree, referents, start, closings)
 
+    def _objects_of(self, scene: Ids) -> _KnownObjects:
+        """Return where a scene's ids close objects, and what these are."""
+        tokenizer = self._sequences.scenes
+        closings = np.flatnonzero(np.array(scene) == tokenizer.end)
+        return closings, object_targets(tokenizer.detokenize(scene).scene, tokenizer.schema)
+
     def given(self, like: SceneRecord) -> Facts:
         """Return what the cells of given pictures show that are read as codes; a cell's token is its code.
 
         Args:
             like: any record, which gives facts of no picture their shape.
         """
-        return _cells(self._given, self._sequences.code_positions, like)
+        return _cells(self._given, "cell_values", self._sequences.code_positions, like)
 
     def seen(self, like: SceneRecord) -> Facts:
         """Return what the cells of pictures show that are seen, a row for each cell; `like` as in `given`."""
@@ -126,7 +135,7 @@ class FactCollector:
         return torch.from_numpy(found.astype(np.float32))
 
     def drawn(self, like: SceneRecord) -> Facts:
-        """Return what the cells of pictures show that are drawn of a scene, asked of the token before each code.
+        """Return what the cells of pictures show that are drawn of a staged scene, asked of the token before each code.
 
         Args:
             like: as in `given`.
@@ -134,7 +143,7 @@ class FactCollector:
         positions = self._sequences.code_positions
         # From the opening, one token before the segment, to the token before each cell's code.
         after = [positions[written] for written in np.argsort(centre_out_order(len(positions)))]
-        return _cells(self._drawn, after, like)
+        return _cells(self._drawn, "drawn_values", after, like)
 
     def objects(self) -> Facts:
         """Return what the objects of given scenes are; an object's token is the one that closes it."""
@@ -218,11 +227,16 @@ def _shown_objects(
         begin = closing + 1
 
 
-def _cells(pictures: Sequence[tuple[int, SceneRecord]], offsets: Sequence[int], like: SceneRecord) -> Facts:
+def _cells(
+    pictures: Sequence[tuple[int, SceneRecord]],
+    values_name: Literal["cell_values", "drawn_values"],
+    offsets: Sequence[int],
+    like: SceneRecord,
+) -> Facts:
     """Return what is known of the cells of pictures that start at these tokens."""
     starts = torch.tensor([start for start, _ in pictures], dtype=torch.int64)
     # Stacked behind one record that is cut off again, which gives those of no picture their shape.
     records = [like, *(record for _, record in pictures)]
     classes = np.stack([record.cell_classes for record in records])[1:]
-    values = np.stack([record.cell_values for record in records])[1:].astype(np.float32)
+    values = np.stack([getattr(record, values_name) for record in records])[1:].astype(np.float32)
     return Facts(starts[:, None] + torch.tensor(offsets), torch.from_numpy(classes), torch.from_numpy(values))

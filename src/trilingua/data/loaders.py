@@ -184,7 +184,9 @@ class SequenceBuilder:
         if segment.kind == "image":
             codes = record.image if segment.name == "image" else pieces[segment.name]
             return tuple(self.sequences.segment(segment, SeenCells(record.shown) if look == "see" else codes))
-        return record.scene if segment.name == "scene" else tuple(pieces[segment.name])
+        if segment.name == "scene":
+            return record.staged if segment.staged else record.scene
+        return tuple(pieces[segment.name])
 
     def tree(self, record: SceneRecord, generator: np.random.Generator) -> tuple[Tree, list[Ids]]:
         """Draw a scene's sequences by the mix and merge them.

@@ -61,19 +61,29 @@ class SceneRecord:
     """What is seen of these, as in `SeenImages`."""
     scene: Ids
     """The segment's ids, borders included, as are those of questions and edits."""
+    staged: Ids
+    """The same of the scene as it is drawn (`clevr.staging`)."""
     cell_classes: Int8[np.ndarray, "cell category"]
     """As in `CellTargets`."""
     cell_values: Float16[np.ndarray, "cell value"]
     """As in `CellTargets`, rounded."""
+    drawn_values: Float16[np.ndarray, "cell value"]
+    """The same of the picture before it was changed and of the staged scene."""
     questions: tuple[QuestionRecord, ...] = field(default=())
     edits: tuple[EditRecord, ...] = field(default=())
 
 
 _OF_QUESTIONS = ("question", "program", "referents", "answer")
 _OF_EDITS = ("instruction", "reference", "referents", "edited_scene", "edited_image")
-_LISTS = ("scene", "shown", *(f"question.{name}" for name in _OF_QUESTIONS), *(f"edit.{name}" for name in _OF_EDITS))
+_LISTS = (
+    "scene",
+    "staged",
+    "shown",
+    *(f"question.{name}" for name in _OF_QUESTIONS),
+    *(f"edit.{name}" for name in _OF_EDITS),
+)
 _ARRAYS = frozenset(
-    {"image", "vectors", "cell_classes", "cell_values", "num_questions", "num_edits"}
+    {"image", "vectors", "cell_classes", "cell_values", "drawn_values", "num_questions", "num_edits"}
     | {f"{name}.{part}" for name in _LISTS for part in ("ids", "offsets")}
 )
 """What a shard holds."""
@@ -98,11 +108,13 @@ def write_shard(
         "vectors": np.concatenate([record.vectors for record in records]),
         "cell_classes": np.stack([record.cell_classes for record in records]),
         "cell_values": np.stack([record.cell_values for record in records]),
+        "drawn_values": np.stack([record.drawn_values for record in records]),
         "num_questions": np.array([len(record.questions) for record in records], np.int32),
         "num_edits": np.array([len(record.edits) for record in records], np.int32),
     }
     lists = {
         "scene": [record.scene for record in records],
+        "staged": [record.staged for record in records],
         "shown": [record.shown for record in records],
         **{f"question.{name}": [getattr(item, name) for item in questions] for name in _OF_QUESTIONS},
         **{f"edit.{name}": [getattr(item, name) for item in edits] for name in _OF_EDITS},
@@ -174,8 +186,10 @@ class Shards:
             shown=ids("shown", row),
             vectors=shard["vectors"][slice(*shard["shown.offsets"][row : row + 2])],
             scene=ids("scene", row),
+            staged=ids("staged", row),
             cell_classes=shard["cell_classes"][row],
             cell_values=shard["cell_values"][row],
+            drawn_values=shard["drawn_values"][row],
             questions=tuple(
                 QuestionRecord(**{name: ids(f"question.{name}", i) for name in _OF_QUESTIONS})
                 for i in range(first_question, first_question + shard["num_questions"][row])

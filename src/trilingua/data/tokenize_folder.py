@@ -1,7 +1,7 @@
 """A CLEVR data directory to shards of ids, a shard a unit of work, in one process, several, or a cluster's."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from trilingua.core.random import make_generator
 from trilingua.data.augment import AugmentConfig, augment, shift_offsets
 from trilingua.data.cells import cell_targets
 from trilingua.data.clevr.files import ClevrFolder, cell_objects
+from trilingua.data.clevr.staging import REFERENCE_CAMERA, stage
 from trilingua.data.clevr.views import view_of
 from trilingua.data.cluster import workers_at
 from trilingua.data.directory import adopt_settings, check_count
@@ -60,7 +61,8 @@ def tokenize_folder(
         folder: the data.
         out: where the shards go; `vocabulary.json` is written beside them.
         make_tools: makes what turns scenes into records, in each process; picklable for more than one.
-        augmentation: how given pictures are changed before they are seen; their codes are of what they were.
+        augmentation: how given pictures are changed before they are seen; their codes are of what they were. An eye
+            that finds places by sighting is given whole pictures, since a crop is a picture of another lens.
         scenes_per_shard: size of a shard.
         batch_size: pictures that are tokenized at once.
         num_workers: number of processes, at least 1; 1 works in this process.
@@ -83,6 +85,8 @@ def tokenize_folder(
     out = Path(out).absolute()  # another machine works in another folder
     augmentation = augmentation or AugmentConfig()
     tools = make_tools()
+    if tools.images.config.eye_light_modes:
+        augmentation = replace(augmentation, crop=0.0)
     vocabulary = tools.sequences.vocabulary
     if (out / "vocabulary.json").exists():
         vocabulary.require(Vocabulary.load(out / "vocabulary.json").digest, str(out))
@@ -204,14 +208,17 @@ def _records(
     ):
         with naming(folder.where(position)):
             cells = cell_objects(tools.index_map(scene), grid=grid_size)
-            targets = cell_targets(scene, cells, camera_for_view(view_of(scene)), sequences.scenes.schema)
+            schema, staged = sequences.scenes.schema, stage(scene)
+            targets = cell_targets(scene, cells, camera_for_view(view_of(scene)), schema)
             record = SceneRecord(
                 image=codes[scene.image_filename].numpy().astype(np.uint16),
                 shown=shown,
                 vectors=vectors.numpy().astype(np.float16),
                 scene=tuple(sequences.segment(SEGMENTS["scene"], scene)),
+                staged=tuple(sequences.segment(SEGMENTS["scene"], staged)),
                 cell_classes=targets.classes,
                 cell_values=shift_offsets(targets.values, item.crop, grid_size).astype(np.float16),
+                drawn_values=cell_targets(staged, cells, REFERENCE_CAMERA, schema).values.astype(np.float16),
                 questions=tuple(
                     question_record(item.question, item.answer, item.program, scene, sequences)
                     for item in folder.questions_of(scene)

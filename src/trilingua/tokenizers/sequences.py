@@ -46,6 +46,8 @@ class Segment:
     """Write an image's codes from the middle outwards instead of in raster order."""
     numbered: bool = False
     """The objects keep the numbers of a given scene's, so that some may be left out; the value is a `NumberedScene`."""
+    staged: bool = False
+    """The value is a scene as it is drawn (`data.clevr.staging`): its objects where the reference camera sees them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,11 @@ TASKS: Mapping[str, Task] = {
     task.name: task
     for task in (
         Task(name="recognition", given=(_IMAGE,), predicted=(_SCENE,)),
-        Task(name="rendering", given=(_SCENE,), predicted=(Segment(kind="image", name="image", centre_out=True),)),
+        Task(
+            name="rendering",
+            given=(Segment(kind="scene", name="scene", staged=True),),
+            predicted=(Segment(kind="image", name="image", centre_out=True),),
+        ),
         Task(
             name="editing",
             given=(_IMAGE, _SCENE, Segment(kind="text", name="instruction")),

@@ -50,7 +50,7 @@ class Knowing(Kyvo):
         builder = SequenceBuilder(LoaderConfig(), self.sequences)
         written = []
         for number, value in enumerate(values):
-            record, pieces = self._known(value)
+            record, pieces = self._known(value, staged=task == "rendering")
             if self.errs(task, number):
                 ids = list(self.sequences.borders["scene"])  # a scene of nothing, and no text at all
             else:
@@ -60,10 +60,10 @@ class Knowing(Kyvo):
             written.append(DecodedSequence(ids=ids, probabilities=[1.0] * len(ids), means=[*ids], finished=True))
         return written
 
-    def _known(self, value: Any) -> tuple[SceneRecord, dict[str, Any]]:
+    def _known(self, value: Any, *, staged: bool) -> tuple[SceneRecord, dict[str, Any]]:
         """Return the record that a prompt speaks of, and of it the question or edit."""
         for record in self.records:
-            scene = self.sequences.scenes.detokenize(record.scene).scene
+            scene = self.sequences.scenes.detokenize(record.staged if staged else record.scene).scene
             if "scene" in value and value["scene"] != scene:
                 continue
             if "image" in value and value["image"].codes != record.image.tolist():

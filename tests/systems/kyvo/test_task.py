@@ -164,13 +164,14 @@ def test_loss_and_gradients_equal_separate_sequences(
             expected = expected + weights[name] * asked
     for name, probe in [pair for pair in task.model.probes.items() if pair[0] in ("given", "drawn")]:
         order = centre_out_order(len(records[0].image)) if name == "drawn" else None
+        facts = "drawn_values" if name == "drawn" else "cell_values"
         cells = cells_of(rows, records, tiny_tokenizers.vocabulary, order)
         assert len(cells) == getattr(batch, name).tokens.numel() > 0
         asked = probe_loss(
             probe,
             [state(row)[place] for row, place, _, _ in cells],
             [record.cell_classes[cell].tolist() for _, _, record, cell in cells],
-            [record.cell_values[cell].tolist() for _, _, record, cell in cells],
+            [getattr(record, facts)[cell].tolist() for _, _, record, cell in cells],
         )
         torch.testing.assert_close(metrics[f"probe_{name}"], asked.detach(), rtol=1e-4, atol=1e-5)
         expected = expected + weights[name] * asked

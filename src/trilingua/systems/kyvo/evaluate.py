@@ -10,6 +10,7 @@ from PIL import Image
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.io import read_json
 from trilingua.data.clevr.files import ClevrFolder, Instruction, Question
+from trilingua.data.clevr.staging import stage
 from trilingua.metrics.answers import score_answers
 from trilingua.metrics.calibration import Calibration, ScoreMap, collect_scores, compute_calibration, fit_score_map
 from trilingua.metrics.image import score_images
@@ -155,7 +156,8 @@ def _rendering(model: Kyvo, folder: ClevrFolder, scenes: list[Scene], progress: 
     again: list[Scene] = []
     for pictures in _batches(drawn):
         again += model.recognize(list(pictures))
-    return {**score_images(drawn, truth), "cycle_jaccard": score_scenes(again, scenes)["jaccard"]}
+    # What was drawn is the staged scene, as the reference camera sees it.
+    return {**score_images(drawn, truth), "cycle_jaccard": score_scenes(again, list(map(stage, scenes)))["jaccard"]}
 
 
 def _editing(model: Kyvo, folder: ClevrFolder, wanted: list[Instruction], progress: Any) -> dict[str, Any]:

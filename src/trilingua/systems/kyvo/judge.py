@@ -64,7 +64,7 @@ def make_judge(
             figures["qa_accuracy"] = sum(w["answer"] == a for w, a in zip(written, answers, strict=True)) / len(asked)
             right = sum(w["program"] == p for w, p in zip(written, programs, strict=True))
             figures["program_accuracy"] = right / len(asked)
-        _draw(model, records[:_PICTURES], truth[:_PICTURES], out_dir / "rendering.png")
+        _draw(model, records[:_PICTURES], out_dir / "rendering.png")
         return figures
 
     return judge
@@ -87,9 +87,10 @@ def _text(model: Kyvo, segment: tuple[int, ...]) -> str:
     return model.sequences.text.detokenize([token - span.start for token in segment if token in span]).strip()
 
 
-def _draw(model: Kyvo, records: list[SceneRecord], truth: list[Scene], path: Path) -> None:
+def _draw(model: Kyvo, records: list[SceneRecord], path: Path) -> None:
     """Write the tokenizer's reconstructions above the model's own pictures of the same scenes."""
-    decoded = model.decode_task("rendering", [{"scene": scene} for scene in truth])
+    staged = [model.sequences.scenes.detokenize(record.staged).scene for record in records]
+    decoded = model.decode_task("rendering", [{"scene": scene} for scene in staged])
     codes = [model.sequences.parse(TASKS["rendering"], item.ids).values["image"] for item in decoded]
     painted = [model.paint(row) for row in ([record.image.tolist() for record in records], codes)]
     rows = [np.concatenate([np.asarray(picture) for picture in row], axis=1) for row in painted]

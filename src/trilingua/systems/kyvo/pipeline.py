@@ -19,6 +19,8 @@ from PIL import Image
 from torch import Tensor
 
 from trilingua.core.errors import ConfigError, InputError
+from trilingua.data.clevr.staging import stage
+from trilingua.data.clevr.views import VIEW_FIELD, view_of
 from trilingua.inference.decode import DecodedSequence, decode
 from trilingua.inference.grammar import GrammarTables
 from trilingua.inference.sampling import GREEDY, OrderedIds, Sampling
@@ -187,13 +189,14 @@ class Kyvo:
         """Return the model's picture of a scene, or of each scene of a list.
 
         Args:
-            scenes: a scene or a list of them.
+            scenes: a scene or a list of them. One that records its view is drawn from that camera, any other from the
+                reference camera.
             sampling: as `decode_task`.
         """
         wanted, one = as_list(scenes)
         for scene in wanted:
             self.check_scene(scene)
-        decoded = self.decode_task("rendering", [{"scene": scene} for scene in wanted], sampling=sampling)
+        decoded = self.decode_task("rendering", [{"scene": stage(scene)} for scene in wanted], sampling=sampling)
         parsed = [self._parse("rendering", item) for item in decoded]
         pictures = self.paint([item.values["image"] for item in parsed])
         return pictures[0] if one else pictures
@@ -258,8 +261,8 @@ class Kyvo:
             return self.images.tokenize_pictures([read_picture(value)])[0].tolist()
         if segment.kind == "scene":
             self.check_scene(value)
-        else:
-            check_text(value, segment.name)
+            return stage(value) if segment.staged else value
+        check_text(value, segment.name)
         return value
 
     def detokenize(self, task: str, predicted_ids: Sequence[int]) -> dict[str, Any]:
@@ -323,7 +326,7 @@ class Kyvo:
 
         Args:
             task: which task.
-            values: the given values by name; a picture is a `SeenPicture`.
+            values: the given values by name; a picture is a `SeenPicture`, a scene that is drawn is staged.
             constrained: decode under the task's grammar. Without it the ids that `tokenize` returns are continued
                 over the whole vocabulary as any engine does it: pictures are read as codes, and the likeliest
                 number is written, so that an exported run gives the same.
@@ -439,6 +442,8 @@ class Kyvo:
         if not isinstance(scene, Scene):
             raise InputError(f"{where}: expected a Scene, got {type(scene).__name__}; read one with Scene.load")
         Scene.from_json(scene.to_json(), schema=schema)  # What was put together by hand is checked as a file is.
+        if VIEW_FIELD in scene.extra:
+            view_of(scene, where=str(where))
         if len(scene.objects) > schema.max_objects:
             raise InputError(
                 f"{where}: has {len(scene.objects)} objects; this model reads at most {schema.max_objects}"
