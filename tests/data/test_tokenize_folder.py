@@ -179,7 +179,10 @@ def test_an_error_names_the_scene(tiny_data: Path, tiny_tokenizers: Tokenizers, 
     path = ClevrFolder(data).scene_path(3)
     whole = json.loads(path.read_text())
     for changes, message in (
-        ({"view": {}}, "{}: scene: view: expected the fields camera, key_light, back_light, fill_light; got none"),
+        (
+            {"view": {}},
+            "{}: scene: view: expected the field camera and, where known, key_light, back_light, fill_light; got none",
+        ),
         ({"objects": whole["objects"] * 11, "relationships": {}}, "{}: scene: has"),
         ({"image_filename": None}, f"{data}: image_filename None is not a plain file name"),
     ):

@@ -106,16 +106,18 @@ def test_what_is_seen_are_latents_or_what_an_eye_makes_of_them(images):
     """A new eye begins as the painter, and goes on or grows where there was one; codes and pictures stay."""
     torch.nn.init.normal_(images.decoder.blocks[0].down.weight, std=0.1)
     pictures = torch.rand(2, 3, 24, 24)
-    latents, shown, codes, places = images.see(pictures)
+    latents, shown, codes, places, cameras = images.see(pictures)
     assert places.isnan().all()
+    assert cameras.isnan().all()
     assert shown.all()
     assert torch.equal(latents, images.encode(pictures))
     assert images(pictures).seen is None
     config = dataclasses.replace(images.config, eye_layers=1)
     other = ImageTokenizer(config).eval()
     other.begin_with(images)
-    seen, _, again, places = other.see(pictures)
+    seen, _, again, places, cameras = other.see(pictures)
     assert places.isnan().all()
+    assert cameras.isnan().all()
     assert torch.equal(again, codes)
     assert torch.equal(other.tokenize(pictures), codes)
     assert torch.equal(seen, images.decode(latents)[1])
@@ -138,7 +140,7 @@ def test_a_cell_is_given_if_the_eye_thinks_it_possible_that_it_shows_an_object(i
     torch.nn.init.normal_(tokenizer.eye_shows.weight)
     pictures = torch.rand(2, 3, 24, 24)
     # So that half of the cells have odds of less than one to nine.
-    tokenizer.eye_shows.bias -= tokenizer.eye_shows(tokenizer.see(pictures).vectors).median() + math.log(9)
+    tokenizer.eye_shows.bias -= tokenizer.eye_shows(tokenizer.see(pictures).vectors).quantile(0.5) + math.log(9)
     seen = tokenizer.see(pictures)
     given = seen_cells(seen)
     for picture, (cells, vectors) in enumerate(given):
@@ -190,8 +192,9 @@ def test_an_eye_may_find_places_by_sighting(images):
     sighted = other.see(pictures)
     latents = other.encode(pictures)
     shown = other.eye_shows(seen.vectors)[..., 0].sigmoid()
-    vectors, places = other.eye_sighting(seen.vectors, shown, pictures)
+    vectors, places, cameras = other.eye_sighting(seen.vectors, shown, pictures)
     assert torch.equal(sighted.vectors, vectors)
+    assert torch.equal(sighted.cameras, cameras)
     believed = shown > 0.5
     assert 0 < believed.sum() < believed.numel()
     assert torch.equal(sighted.places[believed], places[believed])

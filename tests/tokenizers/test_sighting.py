@@ -41,8 +41,9 @@ def test_vectors_tell_the_places_that_sighting_finds_and_nothing_else_of_them_ch
     shown = torch.ones(2, GRID**2)
     shown[:, 3:6] = 0
     shown[:, 6:8] = 0.5
-    after, places = sighting(seen, shown, images)
-    assert torch.equal(places, sighting.places(sighting.camera(images), sighting.sight(seen)))
+    after, places, cameras = sighting(seen, shown, images)
+    assert torch.equal(cameras, sighting.camera(images))
+    assert torch.equal(places, sighting.places(cameras, sighting.sight(seen)))
     wanted = fourier_features(places, NUM_FREQUENCIES)
     before = sighting.told(seen)
     torch.testing.assert_close(
@@ -58,6 +59,8 @@ def test_vectors_tell_the_places_that_sighting_finds_and_nothing_else_of_them_ch
 def test_until_it_is_taught_where_cameras_stand_vectors_stay():
     sighting = Sighting(DIM, GRID, 3, focal_length=35 / 32, aspect=4 / 3)
     seen = torch.randn(2, GRID**2, DIM)
-    vectors, places = sighting(seen, torch.ones(2, GRID**2), torch.rand(2, 3, 32, 32))
+    vectors, places, cameras = sighting(seen, torch.ones(2, GRID**2), torch.rand(2, 3, 32, 32))
     assert vectors is seen
     assert places.isnan().all()
+    assert cameras.shape == (2, 3)
+    assert cameras.isnan().all()

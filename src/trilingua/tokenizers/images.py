@@ -131,6 +131,8 @@ class Looked(NamedTuple):
     """The probability that the cell shows an object; without an eye 1."""
     places: Float[Tensor, "batch code 2"]
     """Where what it shows stands, by sighting: x and y in metres; NaN without."""
+    cameras: Float[Tensor, "batch 3"]
+    """Where the camera of each picture stands, by its shading, in metres; NaN without sighting."""
 
 
 class SeenImages(NamedTuple):
@@ -144,6 +146,8 @@ class SeenImages(NamedTuple):
     """The code nearest to each cell's latent, in raster order, each in [0, num_codes)."""
     places: Float[Tensor, "batch code 2"]
     """Where the object that each cell shows stands, by sighting: x and y in metres; NaN where that is not known."""
+    cameras: Float[Tensor, "batch 3"]
+    """As in `Looked`."""
 
 
 class ImageTokenizer(nn.Module):
@@ -207,7 +211,7 @@ class ImageTokenizer(nn.Module):
     ) -> Looked:
         """Return of each cell what a language model is given, whether it shows an object, and where that stands."""
         if self.eye is None:
-            return Looked(latents, torch.ones_like(latents[..., 0]), torch.full_like(latents[..., :2], torch.nan))
+            return _without_sighting(latents, torch.ones_like(latents[..., 0]))
         return self.consider(self.glance(images, latents), images)
 
     def consider(self, seen: Float[Tensor, "batch code dim"], images: Float[Tensor, "batch 3 height width"]) -> Looked:
@@ -215,9 +219,9 @@ class ImageTokenizer(nn.Module):
         assert self.eye_shows is not None, "who glances has an eye"
         shown = self.eye_shows(seen)[..., 0].sigmoid()
         if self.eye_sighting is None:
-            return Looked(seen, shown, torch.full_like(seen[..., :2], torch.nan))
-        vectors, places = self.eye_sighting(seen, shown, images)
-        return Looked(vectors, shown, places)
+            return _without_sighting(seen, shown)
+        found = self.eye_sighting(seen, shown, images)
+        return Looked(found.vectors, shown, found.places, found.cameras)
 
     def decode(
         self, vectors: Float[Tensor, "batch code code_dim"]
@@ -238,9 +242,9 @@ class ImageTokenizer(nn.Module):
     def see(self, images: Float[Tensor, "batch 3 height width"]) -> SeenImages:
         """Return the vectors and the codes of pictures; the module is in evaluation mode."""
         latents = self.encode(images)
-        vectors, shown, places = self.look(images, latents)
+        vectors, shown, places, cameras = self.look(images, latents)
         known = places.where(shown[..., None] > _SHOWS, torch.nan)
-        return SeenImages(vectors, shown > _MAY_SHOW, self.quantizer.codes(latents), known)
+        return SeenImages(vectors, shown > _MAY_SHOW, self.quantizer.codes(latents), known, cameras)
 
     def see_pictures(self, pictures: Iterable[Image.Image], *, batch_size: int = _AT_ONCE) -> SeenImages:
         """Return what is seen in RGB pictures of any size, which are squashed and read in batches; on the CPU.
@@ -305,6 +309,11 @@ class ImageTokenizer(nn.Module):
             known |= {f"eye.{name}": value for name, value in other.decoder.state_dict().items()}
         own = self.state_dict()
         self.load_state_dict(own | {name: value for name, value in known.items() if name in own})
+
+
+def _without_sighting(vectors: Float[Tensor, "batch code seen_dim"], shown: Float[Tensor, "batch code"]) -> Looked:
+    nowhere = torch.full_like(vectors[..., :2], torch.nan)
+    return Looked(vectors, shown, nowhere, nowhere.new_full((len(vectors), 3), torch.nan))
 
 
 def seen_cells(seen: SeenImages) -> list[tuple[tuple[int, ...], Float[Tensor, "shown seen_dim"]]]:

@@ -31,6 +31,17 @@ class Sighted(NamedTuple):
     """Of the object's centre, in metres."""
 
 
+class Found(NamedTuple):
+    """What sighting finds in pictures, beside what it was given of them."""
+
+    vectors: Float[Tensor, "batch cell dim"]
+    """Those that tell the places, next to what an eye made of the cells."""
+    places: Float[Tensor, "batch cell 2"]
+    """Where the object of each cell stands, x and y in metres; NaN until cameras were taught."""
+    cameras: Float[Tensor, "batch 3"]
+    """Where each picture's camera stands, in metres; NaN until that was taught."""
+
+
 class Sighting(nn.Module):
     """Finds the places of objects and lets vectors tell them.
 
@@ -75,8 +86,8 @@ class Sighting(nn.Module):
         seen: Float[Tensor, "batch cell dim"],
         shown: Float[Tensor, "batch cell"],
         images: Float[Tensor, "batch 3 height width"],
-    ) -> tuple[Float[Tensor, "batch cell dim"], Float[Tensor, "batch cell 2"]]:
-        """Return the places that sighting finds, x and y in metres, behind the vectors next to `seen` that tell them.
+    ) -> Found:
+        """Return the places that sighting finds, the vectors next to `seen` that tell them, and the cameras.
 
         Args:
             seen: what an eye makes of cells.
@@ -84,11 +95,14 @@ class Sighting(nn.Module):
             images: in [0, 1]; until it was taught where their cameras stand, vectors stay and no place is a number.
         """
         if not self.camera.has_begun:
-            return seen, torch.full_like(self.sight(seen).offsets, torch.nan)
+            return Found(
+                seen, torch.full_like(self.sight(seen).offsets, torch.nan), seen.new_full((len(seen), 3), torch.nan)
+            )
         with torch.autocast(images.device.type, enabled=False):
             seen = seen.float()
-            places = self.places(self.camera(images), self.sight(seen))
+            cameras = self.camera(images)
+            places = self.places(cameras, self.sight(seen))
             wrong = fourier_features(places, NUM_FREQUENCIES) - self.told(seen)
             weight = self.told.weight
             change = torch.linalg.solve(weight @ weight.T, weight)
-            return seen + shown[..., None] * (wrong @ change), places
+            return Found(seen + shown[..., None] * (wrong @ change), places, cameras)

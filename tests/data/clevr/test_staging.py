@@ -8,7 +8,7 @@ import pytest
 from trilingua.core.errors import InputError
 from trilingua.core.random import make_generator
 from trilingua.data.clevr.staging import REFERENCE_CAMERA, stage
-from trilingua.data.clevr.views import view_of, with_view
+from trilingua.data.clevr.views import view_of, with_camera, with_view
 from trilingua.data.renderers.builtin import BuiltinRenderer
 from trilingua.data.renderers.views import REFERENCE_VIEW, camera_for_view, sample_view
 from trilingua.metrics.image import score_gray
@@ -79,10 +79,17 @@ def test_from_the_reference_camera_a_scene_is_staged_already() -> None:
     assert stage(with_view(Scene(objects=()), REFERENCE_VIEW)) == Scene(objects=())
 
 
+def test_a_camera_alone_is_a_view() -> None:
+    scene = random_scene(2)
+    known = with_camera(scene, view_of(scene).camera)
+    assert stage(known).objects == stage(scene).objects
+    assert view_of(known) == dataclasses.replace(REFERENCE_VIEW, camera=view_of(scene).camera)
+
+
 def test_a_malformed_view_is_refused() -> None:
-    scene = random_scene(1).replace(extra={"view": {"camera": [1.0, 2.0]}})
+    scene = random_scene(1).replace(extra={"view": {"key_light": [1.0, 2.0, 3.0]}})
     with pytest.raises(InputError) as caught:
         stage(scene)
     assert str(caught.value) == (
-        "scene: view: expected the fields camera, key_light, back_light, fill_light; got camera"
+        "scene: view: expected the field camera and, where known, key_light, back_light, fill_light; got key_light"
     )

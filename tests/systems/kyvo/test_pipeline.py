@@ -12,6 +12,8 @@ import trilingua
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.io import read_json
 from trilingua.data.clevr.files import ClevrFolder
+from trilingua.data.clevr.staging import stage
+from trilingua.data.clevr.views import view_of
 from trilingua.inference.decode import decode
 from trilingua.inference.sampling import GREEDY, Sampling
 from trilingua.metrics.calibration import ScoreMap
@@ -125,6 +127,9 @@ def test_numbers_are_means_unless_the_likeliest_are_wanted(tiny_model, tiny_run,
     assert len({round(tenth) % 10 for tenth in tenths}) > 2
 
 
+CAMERA = (7.25, -6.5, 5.5)
+
+
 def test_objects_stand_where_sighting_finds_them(seeing_run, pictures, monkeypatch):
     """In recognized scenes, returned or read on; not where codes are read, nor where the grid's numbers are wanted."""
     model, grid = Kyvo.load(seeing_run), Kyvo.load(seeing_run, average_numbers=False)
@@ -138,7 +143,7 @@ def test_objects_stand_where_sighting_finds_them(seeing_run, pictures, monkeypat
         for own, scene in zip(places, before, strict=False):
             for cell, item in enumerate(scene.objects):
                 own[cell] = torch.tensor(item.location[:2]) + torch.tensor([0.1, 0.0])
-        return seen._replace(places=places)
+        return seen._replace(places=places, cameras=torch.tensor([CAMERA]).expand(len(seen.codes), 3))
 
     look = ImageTokenizer.see_pictures
     monkeypatch.setattr(ImageTokenizer, "see_pictures", sight)
@@ -153,10 +158,13 @@ def test_objects_stand_where_sighting_finds_them(seeing_run, pictures, monkeypat
     for found, scene in zip(after, wanted, strict=True):
         for item, other in zip(found.objects, scene.objects, strict=True):
             assert item.location == pytest.approx(other.location, abs=1e-3)
+        assert view_of(found).camera == CAMERA
+    assert not any("view" in scene.extra for scene in before + grid.recognize(pictures))
     asked = []
     decode_task = model.decode_task
     monkeypatch.setattr(model, "decode_task", lambda task, values: asked.append(values) or decode_task(task, values))
     model.ask(pictures[:1], ["Are there any spheres?"])
+    assert asked[1][0]["scene"].extra == after[0].extra
     assert asked[1][0]["scene"].objects == tuple(dataclasses.replace(item, score=None) for item in after[0].objects)
     assert grid.recognize(pictures) == likeliest
     reader = Kyvo.load(seeing_run, read_codes=True)
@@ -295,11 +303,27 @@ def test_rendered_pictures(tiny_model, scenes):
     assert_same_picture(tiny_model.render(turned), single[0])
 
 
+def test_a_scene_is_drawn_as_its_own_camera_sees_it(tiny_model, scenes):
+    prompt = tiny_model.tokenize("rendering", scene=scenes[0])
+    staged = stage(scenes[0])
+    assert prompt[1:-1] == tiny_model.sequences.scenes.tokenize(staged)
+    assert prompt[1:-1] != tiny_model.sequences.scenes.tokenize(scenes[0])
+    assert tiny_model.tokenize("rendering", scene=staged) == prompt
+    assert_same_picture(tiny_model.render(scenes[0]), tiny_model.render(staged))
+    (asked,) = (tiny_model.tokenize("qa", image=Image.new("RGB", (8, 8)), scene=scenes[0], question=QUESTION),)
+    assert str(tiny_model.sequences.scenes.tokenize(scenes[0]))[1:-1] in str(asked)
+    for call in (tiny_model.render, lambda scene: tiny_model.tokenize("rendering", scene=scene)):
+        with pytest.raises(InputError) as caught:
+            call(scenes[0].replace(extra={"view": {"camera": [0.0, 0.0]}}))
+        assert str(caught.value) == "scene: view.camera: expected three finite numbers, got [0.0, 0.0]"
+
+
 def test_edits(tiny_model, pictures, scenes):
     picture, scene = tiny_model.edit(pictures[0], scenes[0], INSTRUCTION)
     assert isinstance(picture, Image.Image)
     assert Scene.from_json(scene.to_json()) == scene
     assert all(0.0 <= item.score <= 1.0 for item in scene.objects)
+    assert view_of(scene) == view_of(scenes[0])
     pairs = tiny_model.edit(pictures, scenes, [INSTRUCTION] * 3)
     assert_same_picture(pairs[0][0], picture)
     assert_same_scene(pairs[0][1], scene)

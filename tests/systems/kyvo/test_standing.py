@@ -26,7 +26,6 @@ def test_an_object_stands_at_the_mean_of_the_places_near_it() -> None:
 
 def test_without_places_a_scene_stays() -> None:
     scene = Scene(objects=(item(0.0, 0.0),))
-    assert stand_as_sighted(scene, None, GRID) is scene
     assert stand_as_sighted(scene, np.zeros((0, 2), np.float32), GRID) == scene
     assert stand_as_sighted(scene, np.float32([(1.0, 1.0)]), GRID) == scene
     assert stand_as_sighted(Scene(objects=()), np.float32([(1.0, 1.0)]), GRID) == Scene(objects=())

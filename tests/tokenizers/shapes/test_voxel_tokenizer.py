@@ -103,7 +103,7 @@ def test_what_was_learned_comes_back_from_codes_and_random_weights_give_nothing_
         ]
 
     torch.manual_seed(0)
-    assert min(ious(tokenizer)) > 0.7
+    assert min(ious(tokenizer)) > 0.6
     assert max(ious(VoxelTokenizer(TINY).eval())) < 0.5
     found = tokenizer.decode_voxels(tokenizer.encode(inputs_of(tokenizer, voxels)))
     for known, back in zip(voxels, found, strict=True):

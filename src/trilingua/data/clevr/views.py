@@ -1,7 +1,8 @@
 """A picture's view (camera and lights) inside its scene's JSON, so that any picture can be drawn again.
 
 The view is the field `view` beside CLEVR's own fields; a program that does not know it reads the file
-as an ordinary CLEVR scene. This module knows the field's form and nothing of how a view is chosen.
+as an ordinary CLEVR scene. A scene that was recognized has the camera alone; lights that a view does not name are the
+reference ones. This module knows the field's form and nothing of how a view is chosen.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ from typing import Any
 
 from trilingua.core.errors import InputError
 from trilingua.data.renderers.protocol import View
+from trilingua.data.renderers.views import REFERENCE_VIEW
 from trilingua.scenes.scene import Scene, Vector
 
 VIEW_FIELD = "view"
@@ -21,16 +23,18 @@ def view_to_json(view: View) -> dict[str, list[float]]:
 
 
 def view_from_json(value: Any, *, where: str = "view") -> View:
-    """Check a JSON value that `view_to_json` made and return the view.
+    """Check a JSON value that `view_to_json` made, or part of one with the camera, and return the view.
 
     Raises:
-        InputError: a light or the camera is missing, unknown, or not three finite numbers.
+        InputError: the camera is missing, or a field is unknown or not three finite numbers.
     """
-    names = [field.name for field in dataclasses.fields(View)]
-    if not isinstance(value, dict) or sorted(value) != sorted(names):
+    camera, *lights = (field.name for field in dataclasses.fields(View))
+    if not isinstance(value, dict) or camera not in value or not {*value} <= {camera, *lights}:
         found = ", ".join(sorted(value)) if isinstance(value, dict) else type(value).__name__
-        raise InputError(f"{where}: expected the fields {', '.join(names)}; got {found or 'none'}")
-    return View(**{name: _vector(value[name], f"{where}.{name}") for name in names})
+        raise InputError(
+            f"{where}: expected the field {camera} and, where known, {', '.join(lights)}; got {found or 'none'}"
+        )
+    return dataclasses.replace(REFERENCE_VIEW, **{name: _vector(value[name], f"{where}.{name}") for name in value})
 
 
 def view_of(scene: Scene, *, where: str = "scene") -> View:
@@ -47,6 +51,11 @@ def view_of(scene: Scene, *, where: str = "scene") -> View:
 def with_view(scene: Scene, view: View) -> Scene:
     """Return `scene` with `view` recorded in it."""
     return scene.replace(extra={**scene.extra, VIEW_FIELD: view_to_json(view)})
+
+
+def with_camera(scene: Scene, camera: Vector) -> Scene:
+    """Return `scene` with where its camera stands recorded in it, in metres."""
+    return scene.replace(extra={**scene.extra, VIEW_FIELD: {"camera": list(camera)}})
 
 
 def _vector(value: Any, where: str) -> Vector:

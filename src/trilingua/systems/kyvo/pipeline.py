@@ -20,7 +20,7 @@ from torch import Tensor
 
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.data.clevr.staging import stage
-from trilingua.data.clevr.views import VIEW_FIELD, view_of
+from trilingua.data.clevr.views import VIEW_FIELD, view_of, with_camera
 from trilingua.inference.decode import DecodedSequence, decode
 from trilingua.inference.grammar import GrammarTables
 from trilingua.inference.sampling import GREEDY, OrderedIds, Sampling
@@ -31,7 +31,7 @@ from trilingua.nn.devices import require_device
 from trilingua.nn.embeddings import PlacedVectors
 from trilingua.scenes.program_text import program_from_text, split_findings
 from trilingua.scenes.programs import ProgramResult, execute_program, find_asked
-from trilingua.scenes.scene import Scene, SceneObject
+from trilingua.scenes.scene import Scene, SceneObject, Vector
 from trilingua.systems.kyvo.arguments import as_list, check_lengths, check_text, read_picture, read_texts
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_draft_head, load_tokenizers
 from trilingua.systems.kyvo.drafts import DraftHead, ObjectDrafter
@@ -77,6 +77,8 @@ class SeenPicture(NamedTuple):
     """What is seen of these."""
     places: Float[np.ndarray, "known 2"] | None = None
     """Where the objects of all cells stand that sighting knows of: x and y in metres."""
+    camera: Vector | None = None
+    """Where its camera stands, in metres; None where nothing tells."""
 
 
 class Kyvo:
@@ -173,8 +175,9 @@ class Kyvo:
 
         Returns:
             A `Scene` each; every object has a `score`, the probability of its tokens, of which a number counts as
-            right within 0.25 m, calibrated if the run was (`trilingua calibrate`). Without the grammar, objects that
-            are malformed are left out.
+            right within 0.25 m, calibrated if the run was (`trilingua calibrate`). The scene records where the camera
+            stands, if anything sights, so that `render` draws it from there. Without the grammar, objects that are
+            malformed are left out.
         """
         pictures, one = as_list(images)
         values = [{"image": seen} for seen in self._see(pictures)]
@@ -217,7 +220,10 @@ class Kyvo:
         decoded = self.decode_task("editing", values, sampling=sampling)
         parsed = [self._parse("editing", item) for item in decoded]
         painted = self.paint([item.values["edited_image"] for item in parsed])
-        edited = [self._scored(item, "edited_scene", raw) for item, raw in zip(parsed, decoded, strict=True)]
+        edited = [
+            _as_seen(self._scored(item, "edited_scene", raw), value["scene"])
+            for item, raw, value in zip(parsed, decoded, values, strict=True)
+        ]
         pairs = list(zip(painted, edited, strict=True))
         return pairs[0] if one else pairs
 
@@ -297,9 +303,9 @@ class Kyvo:
         else:
             seen = self.images.see_pictures(read)
             given = [
-                SeenPicture(codes, SeenCells(cells), vectors, places[~places[:, 0].isnan()].numpy())
-                for codes, (cells, vectors), places in zip(
-                    seen.codes.tolist(), seen_cells(seen), seen.places, strict=True
+                SeenPicture(codes, SeenCells(cells), vectors, places[~places[:, 0].isnan()].numpy(), _known(camera))
+                for codes, (cells, vectors), places, camera in zip(
+                    seen.codes.tolist(), seen_cells(seen), seen.places, seen.cameras.tolist(), strict=True
                 )
             ]
         by_name = dict(zip(distinct, given, strict=True))
@@ -388,10 +394,11 @@ class Kyvo:
         return scene.replace(objects=objects)
 
     def _standing(self, scene: Scene, picture: SeenPicture) -> Scene:
-        """Return a scene that was recognized with its objects where sighting finds them, unless the grid is wanted."""
-        if not self._ordered.window:
+        """Return a recognized scene with places and camera as sighted, unless numbers of the grid are wanted."""
+        if not self._ordered.window or picture.places is None or picture.camera is None:
             return scene
-        return stand_as_sighted(scene, picture.places, self.tokenizers.vocabulary.numbers)
+        standing = stand_as_sighted(scene, picture.places, self.tokenizers.vocabulary.numbers)
+        return with_camera(standing, picture.camera)
 
     def _given(self, images: Any, scenes: Any, texts: Any, name: str) -> tuple[list[dict[str, Any]], bool]:
         """Return what a task is given of each picture, and whether there is one that is no list.
@@ -480,6 +487,18 @@ def _as_written(values: Mapping[str, Any], *, sees: bool) -> dict[str, Any]:
         name: (value.cells if sees else value.codes) if isinstance(value, SeenPicture) else value
         for name, value in values.items()
     }
+
+
+def _known(camera: list[float]) -> Vector | None:
+    """Return a camera to the millimetre, or None where it is not a number."""
+    x, y, z = (round(value, 3) for value in camera)
+    return None if math.isnan(x) else (x, y, z)
+
+
+def _as_seen(edited: Scene, before: Scene) -> Scene:
+    """Return an edited scene with the view of the scene that it was, if that records one."""
+    view = {VIEW_FIELD: before.extra[VIEW_FIELD]} if VIEW_FIELD in before.extra else {}
+    return edited.replace(extra={**edited.extra, **view})
 
 
 def _task(name: str) -> Any:

@@ -16,16 +16,14 @@ _SAME_WITHIN = 0.2
 """Metres from where an object is said to stand within which a cell means this object; CLEVR's are .95 m apart."""
 
 
-def stand_as_sighted(scene: Scene, places: Float[np.ndarray, "known 2"] | None, numbers: NumberGrid) -> Scene:
+def stand_as_sighted(scene: Scene, places: Float[np.ndarray, "known 2"], numbers: NumberGrid) -> Scene:
     """Return the scene with each object at the mean of the places near it; where there are none, it stays.
 
     Args:
         scene: what was recognized.
-        places: where cells say that their objects stand, x and y in metres; None if nothing was sighted.
+        places: where cells say that their objects stand, x and y in metres.
         numbers: what a place may be; what lies outside is brought to its end, so that the scene can be written again.
     """
-    if places is None:
-        return scene
     inside = places.clip(numbers.low, numbers.high)
     return scene.replace(objects=tuple(_moved(item, inside) for item in scene.objects))
 
