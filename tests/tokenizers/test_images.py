@@ -241,9 +241,24 @@ def test_eyes_that_cannot_be_are_refused(sizes, message):
 
 
 def test_weights_of_another_tokenizer_are_refused_by_what_differs(images):
-    with pytest.raises(ConfigError) as error:
-        ImageTokenizer(dataclasses.replace(CONFIG, decoder_layers=2, eye_layers=1)).begin_with(images)
-    assert str(error.value) == "images.decoder_layers: is 2, but the run to start from has 1; set it so"
+    deep = ImageTokenizer(dataclasses.replace(CONFIG, decoder_layers=2))
+    for other, sizes, name in ((images, {"encoder_layers": 2}, "encoder"), (deep, {}, "decoder")):
+        with pytest.raises(ConfigError) as error:
+            ImageTokenizer(dataclasses.replace(CONFIG, eye_layers=1, **sizes)).begin_with(other)
+        there, here = getattr(other.config, f"{name}_layers"), 2 if sizes else 1
+        assert str(error.value) == f"images.{name}_layers: is {here}, but the run to start from has {there}; set it so"
+
+
+@torch.no_grad()
+def test_a_painter_that_grows_paints_as_before_and_codes_keep_their_meaning(images):
+    codes = torch.randint(0, CONFIG.num_codes, (2, CONFIG.tokens_per_image))
+    deep = ImageTokenizer(dataclasses.replace(CONFIG, decoder_layers=3)).eval()
+    deep.begin_with(images)
+    assert torch.equal(deep.detokenize(codes), images.detokenize(codes))
+    assert deep.digest == images.digest
+    torch.nn.init.normal_(deep.decoder.blocks[2].down.weight, std=0.1)
+    assert not torch.allclose(deep.detokenize(codes), images.detokenize(codes))
+    assert deep.digest == images.digest
 
 
 def test_pixels_out_of_range_are_clipped():

@@ -286,22 +286,24 @@ class ImageTokenizer(nn.Module):
 
     @property
     def digest(self) -> str:
-        """Of all weights: image tokenizers that share it give the same codes and vectors."""
-        return digest_weights(self)
+        """Of all weights but the painter's: image tokenizers that share it give the same codes and vectors."""
+        return digest_weights(self, without=("decoder", "to_pixels"))
 
     @torch.no_grad()
     def begin_with(self, other: "ImageTokenizer") -> None:
         """Take over the weights of another tokenizer, which may have no eye.
 
         An eye that is new begins as the painting network, as far as both have layers: this has learnt to put together
-        what lies apart in the latents, since it has to paint it. An eye that is there may grow: new layers pass on
-        what they are given, new windows show nothing at first, and sighting is not used until it was taught.
+        what lies apart in the latents, since it has to paint it. An eye or a painter that is there may grow: new
+        layers pass on what they are given, new windows show nothing at first, and sighting is not used until it was
+        taught.
 
         Raises:
-            ConfigError: they differ in anything but the eye.
+            ConfigError: they differ in anything but the eye, or in the painter's layers by fewer.
         """
         for path, theirs, ours in differences(to_json(other.config), to_json(self.config)):
             grows = path in ("eye_window_width", "eye_light_modes") and 0 in (theirs, ours)
+            grows = grows or (path == "decoder_layers" and theirs < ours)
             if path not in ("eye_layers", "focal_length", "aspect") and not grows:
                 raise ConfigError(f"images.{path}: is {ours}, but the run to start from has {theirs}; set it so")
         known = other.state_dict()

@@ -209,7 +209,7 @@ def test_what_cannot_learn_is_refused(clevr_folder, tmp_path):
     blind = replace_dotted(kyvo_tiny_tokenizers(), {"learns": "eye", "data": str(clevr_folder)})
     with pytest.raises(ConfigError) as caught:
         train_tokenizers(blind, tmp_path / "run")
-    assert str(caught.value) == "start: is not set; pass --start with the run whose codes the eye is to look at"
+    assert str(caught.value) == "start: is not set; pass --start with the run whose codes stay as they are"
     assert not (tmp_path / "run").exists()
     with pytest.raises(ConfigError) as caught:
         make_task(part=CameraTask)

@@ -34,6 +34,7 @@ from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, schema_n
 from trilingua.systems.kyvo.drafts import DraftHead
 from trilingua.systems.kyvo.eye_task import EyeTask
 from trilingua.systems.kyvo.image_task import ImageTokenizerTask
+from trilingua.systems.kyvo.painter_task import PainterTask
 from trilingua.systems.kyvo.probes import RECOGNIZED, begin_sighting, object_probe
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.sequences import SequenceTokenizer, count_places
@@ -123,23 +124,23 @@ def build_image_task(
     *,
     held_out: PictureBatch | None = None,
     on_start: Callable[[Path], None] | None = None,
-) -> ImageTokenizerTask | EyeTask:
+) -> ImageTokenizerTask | EyeTask | PainterTask:
     """Return what trains an image tokenizer, or a part of it; its probes go on from those of the run to start from.
 
     Raises:
         ConfigError: a part is to learn that is not there.
     """
     schema = schema_named(config.schema)
-    task: ImageTokenizerTask | EyeTask
+    task: ImageTokenizerTask | EyeTask | PainterTask
     settings = {name: value for name, value in to_json(config).items() if name not in ("data", "trainer")}
-    if config.learns != "all":
-        part = EyeTask if config.learns == "eye" else CameraTask
-        task = part(images, schema=schema, held_out=held_out, on_start=on_start, settings=settings)
+    options: dict[str, Any] = {"held_out": held_out, "on_start": on_start, "settings": settings}
+    if config.learns == "painter":
+        task = PainterTask(images, config.losses, **options)
+    elif config.learns == "all":
+        task = ImageTokenizerTask(images, config.losses, schema=schema, **options)
     else:
-        losses = config.losses
-        task = ImageTokenizerTask(
-            images, losses, schema=schema, held_out=held_out, on_start=on_start, settings=settings
-        )
+        part = EyeTask if config.learns == "eye" else CameraTask
+        task = part(images, schema=schema, **options)
     if config.start:
         known = read_weights(_image_weights(existing_folder(config.start), run_kind(config.start)))
         _take_along(task.model, {name: value for name, value in known.items() if not name.startswith(_IMAGES)})

@@ -49,9 +49,9 @@ class TokenizersConfig:
     """Whose text tokenizer to take: empty for our own, "smollm2", or a Llama directory."""
     start: str = ""
     """Run of either stage whose text and image tokenizers to go on from; empty for new ones."""
-    learns: Literal["all", "eye", "camera"] = "all"
-    """All of the image tokenizer; its eye alone, behind codes that stay as they are; or only what tells the eye where
-    the camera stands."""
+    learns: Literal["all", "painter", "eye", "camera"] = "all"
+    """All of the image tokenizer; or, while codes stay as they are, what paints from them alone, its eye alone, or only
+    what tells the eye where the camera stands."""
     numbers: NumberGrid = field(default_factory=NumberGrid)
     """Which numbers have an id each."""
     codes_per_place: int = 4
@@ -149,6 +149,22 @@ def kyvo_clevr_tokenizers() -> TokenizersConfig:
             save_every_seconds=300.0,
             compile=True,
         ),
+    )
+
+
+@preset("kyvo-clevr-painter")
+def kyvo_clevr_painter() -> TokenizersConfig:
+    """Two cores, half an hour: what paints from the codes of `--start`, alone, of twice as many layers."""
+    tokenizers = kyvo_clevr_tokenizers()
+    trainer = dataclasses.replace(
+        tokenizers.trainer, max_steps=2000, learning_rate=1e-3, warmup_steps=50, decay_ratio=0.7, ema_decay=0.99
+    )
+    return dataclasses.replace(
+        tokenizers,
+        learns="painter",
+        images=dataclasses.replace(_sighting(tokenizers).images, decoder_layers=6),
+        augmentation=AugmentConfig(),
+        trainer=trainer,
     )
 
 

