@@ -70,7 +70,8 @@ def test_each_file_has_what_belongs_to_it(verb, tmp_path, capsys, monkeypatch):
     """Of more inputs than one batch takes; and one that is broken leaves nothing."""
 
     class Echo:
-        def recognize(self, pictures):
+        def recognize(self, pictures, *, camera):
+            assert camera == (7.5, -6.5, 5.0)
             return [Scene(objects=(), image_index=int(Path(picture).stem)) for picture in pictures]
 
         def render(self, scenes):
@@ -86,7 +87,8 @@ def test_each_file_has_what_belongs_to_it(verb, tmp_path, capsys, monkeypatch):
             Image.new("RGB", (2, 2)).save(name)
         else:
             Scene(objects=(), image_index=number).save(name)
-    call(capsys, verb, *names, "--out", tmp_path / "out")
+    camera = ("--camera", "7.5", "-6.5", "5") if verb == "recognize" else ()
+    call(capsys, verb, *names, *camera, "--out", tmp_path / "out")
     for number in range(40):
         if verb == "recognize":
             assert Scene.load(tmp_path / "out" / f"{number}.json").image_index == number
@@ -94,7 +96,7 @@ def test_each_file_has_what_belongs_to_it(verb, tmp_path, capsys, monkeypatch):
         else:
             assert np.asarray(Image.open(tmp_path / "out" / f"{number}.png"))[0, 0].tolist() == [number, 0, 0]
     Path(names[-1]).write_bytes(b"broken")
-    assert run([verb, *names, "--out", str(tmp_path / "none")]) == 2
+    assert run([verb, *names, *camera, "--out", str(tmp_path / "none")]) == 2
     assert names[-1] in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 

@@ -56,6 +56,22 @@ def test_vectors_tell_the_places_that_sighting_finds_and_nothing_else_of_them_ch
 
 
 @torch.no_grad()
+def test_a_camera_that_is_known_need_not_be_read(sighting):
+    """One for all pictures or one for each; known, it does without having been taught."""
+    seen, images, shown = torch.randn(2, GRID**2, DIM), torch.rand(2, 3, 32, 32), torch.ones(2, GRID**2)
+    known = torch.tensor(CAMERAS)
+    found = sighting(seen, shown, images, known)
+    assert torch.equal(found.cameras, known)
+    assert torch.equal(found.places, sighting.places(known, sighting.sight(seen)))
+    one = sighting(seen, shown, images, known[1:])
+    assert torch.equal(one.cameras, known[[1, 1]])
+    torch.testing.assert_close(one.places[1], found.places[1])
+    assert not torch.allclose(one.places[0], found.places[0])
+    untaught = Sighting(DIM, GRID, 3, focal_length=35 / 32, aspect=4 / 3)
+    assert torch.equal(untaught(seen, shown, images, known).places, untaught.places(known, untaught.sight(seen)))
+
+
+@torch.no_grad()
 def test_until_it_is_taught_where_cameras_stand_vectors_stay():
     sighting = Sighting(DIM, GRID, 3, focal_length=35 / 32, aspect=4 / 3)
     seen = torch.randn(2, GRID**2, DIM)

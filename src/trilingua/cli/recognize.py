@@ -10,6 +10,7 @@ def recognize(
     images: Annotated[list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE...")],
     *,
     out: Path,
+    camera: tuple[float, float, float] | None = None,
     checkpoint: Path | None = None,
 ) -> None:
     """Write the scene of each picture to OUT/STEM.json and OUT/STEM.glb.
@@ -19,6 +20,7 @@ def recognize(
     Args:
         images: pictures; PNG or JPEG of any size.
         out: folder for the scenes.
+        camera: where the camera stands, x, y and z in metres, if that is known; it looks at the origin.
         checkpoint: run directory; the shipped model by default.
     """
     from trilingua import load
@@ -34,7 +36,7 @@ def recognize(
     model = load(checkpoint)
     batches = [range(start, min(start + 16, len(images))) for start in range(0, len(images), 16)]
     for batch in progress(batches, "recognize"):
-        for index, scene in zip(batch, model.recognize([images[i] for i in batch]), strict=True):
+        for index, scene in zip(batch, model.recognize([images[i] for i in batch], camera=camera), strict=True):
             for target in targets[index]:
                 scene.save(target)
             print(targets[index][-1])

@@ -15,7 +15,7 @@ Differs: the published tokenizer is a convolutional VQGAN fine-tuned from ImageN
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -207,20 +207,28 @@ class ImageTokenizer(nn.Module):
         return seen
 
     def look(
-        self, images: Float[Tensor, "batch 3 height width"], latents: Float[Tensor, "batch code code_dim"]
+        self,
+        images: Float[Tensor, "batch 3 height width"],
+        latents: Float[Tensor, "batch code code_dim"],
+        cameras: Float[Tensor, "#batch 3"] | None = None,
     ) -> Looked:
         """Return of each cell what a language model is given, whether it shows an object, and where that stands."""
         if self.eye is None:
             return _without_sighting(latents, torch.ones_like(latents[..., 0]))
-        return self.consider(self.glance(images, latents), images)
+        return self.consider(self.glance(images, latents), images, cameras)
 
-    def consider(self, seen: Float[Tensor, "batch code dim"], images: Float[Tensor, "batch 3 height width"]) -> Looked:
+    def consider(
+        self,
+        seen: Float[Tensor, "batch code dim"],
+        images: Float[Tensor, "batch 3 height width"],
+        cameras: Float[Tensor, "#batch 3"] | None = None,
+    ) -> Looked:
         """Return what becomes of what `glance` gives: it is told what stands where, by sighting if there is any."""
         assert self.eye_shows is not None, "who glances has an eye"
         shown = self.eye_shows(seen)[..., 0].sigmoid()
         if self.eye_sighting is None:
             return _without_sighting(seen, shown)
-        found = self.eye_sighting(seen, shown, images)
+        found = self.eye_sighting(seen, shown, images, cameras)
         return Looked(found.vectors, shown, found.places, found.cameras)
 
     def decode(
@@ -239,21 +247,32 @@ class ImageTokenizer(nn.Module):
         return pixels * 0.5 + 0.5, features
 
     @torch.inference_mode()
-    def see(self, images: Float[Tensor, "batch 3 height width"]) -> SeenImages:
-        """Return the vectors and the codes of pictures; the module is in evaluation mode."""
+    def see(
+        self, images: Float[Tensor, "batch 3 height width"], cameras: Float[Tensor, "#batch 3"] | None = None
+    ) -> SeenImages:
+        """Return the vectors and the codes of pictures; the module is in evaluation mode.
+
+        Args:
+            images: the pictures.
+            cameras: where each camera stands, in metres, if that is known.
+        """
         latents = self.encode(images)
-        vectors, shown, places, cameras = self.look(images, latents)
+        vectors, shown, places, cameras = self.look(images, latents, cameras)
         known = places.where(shown[..., None] > _SHOWS, torch.nan)
         return SeenImages(vectors, shown > _MAY_SHOW, self.quantizer.codes(latents), known, cameras)
 
-    def see_pictures(self, pictures: Iterable[Image.Image], *, batch_size: int = _AT_ONCE) -> SeenImages:
+    def see_pictures(
+        self, pictures: Iterable[Image.Image], *, camera: Sequence[float] | None = None, batch_size: int = _AT_ONCE
+    ) -> SeenImages:
         """Return what is seen in RGB pictures of any size, which are squashed and read in batches; on the CPU.
 
         Args:
             pictures: at least one; taken as they are read, since thousands at once would not fit into memory.
+            camera: where the camera of all of them stands, in metres, if that is known.
             batch_size: how many are looked at together.
         """
-        seen = [self.see(batch) for batch in self._batches(pictures, batch_size)]
+        cameras = None if camera is None else torch.tensor([camera], device=self.codebook.device)
+        seen = [self.see(batch, cameras) for batch in self._batches(pictures, batch_size)]
         return SeenImages(*(torch.cat(parts).cpu() for parts in zip(*seen, strict=True)))
 
     @torch.inference_mode()

@@ -86,6 +86,7 @@ class Sighting(nn.Module):
         seen: Float[Tensor, "batch cell dim"],
         shown: Float[Tensor, "batch cell"],
         images: Float[Tensor, "batch 3 height width"],
+        cameras: Float[Tensor, "#batch 3"] | None = None,
     ) -> Found:
         """Return the places that sighting finds, the vectors next to `seen` that tell them, and the cameras.
 
@@ -93,14 +94,15 @@ class Sighting(nn.Module):
             seen: what an eye makes of cells.
             shown: probability that a cell shows an object; the vector of one that shows none stays as it is.
             images: in [0, 1]; until it was taught where their cameras stand, vectors stay and no place is a number.
+            cameras: where each camera stands, in metres, if that is known.
         """
-        if not self.camera.has_begun:
+        if cameras is None and not self.camera.has_begun:
             return Found(
                 seen, torch.full_like(self.sight(seen).offsets, torch.nan), seen.new_full((len(seen), 3), torch.nan)
             )
         with torch.autocast(images.device.type, enabled=False):
             seen = seen.float()
-            cameras = self.camera(images)
+            cameras = self.camera(images) if cameras is None else cameras.expand(len(images), 3)
             places = self.places(cameras, self.sight(seen))
             wrong = fourier_features(places, NUM_FREQUENCIES) - self.told(seen)
             weight = self.told.weight

@@ -424,6 +424,22 @@ def test_wrong_values_are_refused_in_one_line(tiny_model, pictures, scenes):
         (lambda: tiny_model.recognize([None]), "image: expected a path, a PIL image or an array, got NoneType"),
         (lambda: tiny_model.recognize([]), "expected at least one value, got an empty list"),
         (
+            lambda: tiny_model.recognize(picture, camera=(7.0, "a", 5.0)),
+            "camera: (7.0, 'a', 5.0); expected three numbers: x, y and z in metres",
+        ),
+        (
+            lambda: tiny_model.recognize(picture, camera=[7.0, -6.0]),
+            "camera: [7.0, -6.0]; expected three numbers: x, y and z in metres",
+        ),
+        (
+            lambda: tiny_model.recognize(picture, camera=(0.0, 0.0, 5.0)),
+            "camera: (0, 0, 5); expected a place above the ground and beside the origin",
+        ),
+        (
+            lambda: tiny_model.recognize(picture, camera=(7.0, -6.0, 5.0)),
+            "camera: is known, but this model does not find places by sighting; leave it out",
+        ),
+        (
             lambda: tiny_model.recognize(np.zeros((4, 4), np.uint8)),
             "image: array of shape (4, 4); expected (height, width, 3)",
         ),

@@ -76,6 +76,18 @@ def test_it_knows_where_the_camera_stands(model, fresh):
     assert np.abs(found - wanted).mean() < 0.06
 
 
+def test_places_are_better_if_the_camera_is_known(model, found, fresh):
+    errors = []
+    for given in (False, True):
+        scenes = found
+        if given:
+            scenes = [model.recognize(picture, camera=view_of(scene).camera) for scene, picture in fresh]
+            cameras = [[view_of(scene).camera for scene in known] for known in (scenes, [scene for scene, _ in fresh])]
+            np.testing.assert_allclose(*cameras, atol=1e-3)
+        errors.append(score_scenes(scenes, [scene for scene, _ in fresh])["location_error"])
+    assert errors[1] < errors[0]
+
+
 def test_it_drafts_objects_right(model, fresh, monkeypatch):
     values = [{"image": seen} for seen in model._see([picture for _, picture in fresh])]
     runs = []

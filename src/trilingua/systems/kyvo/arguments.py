@@ -1,5 +1,6 @@
 """What a person passes: one value or a list of them, pictures in any form, texts; checked before work begins."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from PIL import Image
 
 from trilingua.core.errors import InputError
 from trilingua.core.io import read_image
+from trilingua.scenes.scene import Vector
 
 Picture = str | Path | Image.Image | np.ndarray
 """What counts as a picture: a path, a PIL image, or an array (height, width, 3)."""
@@ -23,6 +25,21 @@ def read_picture(picture: Any) -> Image.Image:
     if not isinstance(picture, Picture):
         raise InputError(f"image: expected a path, a PIL image or an array, got {type(picture).__name__}")
     return read_image(picture)
+
+
+def read_camera(camera: Any) -> Vector:
+    """Return where a camera stands, in metres.
+
+    Raises:
+        InputError: it is not three finite numbers, or no camera that stands there sees the ground with a level horizon.
+    """
+    try:
+        x, y, z = map(float, camera)
+    except (TypeError, ValueError):
+        raise InputError(f"camera: {camera!r}; expected three numbers: x, y and z in metres") from None
+    if not (z > 0 and (x or y) and all(map(math.isfinite, (x, y, z)))):
+        raise InputError(f"camera: ({x:g}, {y:g}, {z:g}); expected a place above the ground and beside the origin")
+    return x, y, z
 
 
 def as_list(values: Any) -> tuple[list[Any], bool]:

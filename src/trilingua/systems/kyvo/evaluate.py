@@ -11,6 +11,7 @@ from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.io import read_json
 from trilingua.data.clevr.files import ClevrFolder, Instruction, Question
 from trilingua.data.clevr.staging import stage
+from trilingua.data.renderers.views import REFERENCE_VIEW
 from trilingua.metrics.answers import score_answers
 from trilingua.metrics.calibration import Calibration, ScoreMap, collect_scores, compute_calibration, fit_score_map
 from trilingua.metrics.image import score_images
@@ -153,10 +154,11 @@ def _rendering(model: Kyvo, folder: ClevrFolder, scenes: list[Scene], progress: 
     for batch in progress(_batches(scenes), "rendering"):
         drawn += model.render(list(batch))
     truth = [folder.image(scene.image_filename) for scene in scenes]
+    # What was drawn is the staged scene, as the reference camera sees it; nothing else is known of a drawing's camera.
+    camera = None if model.read_codes or not model.images.config.eye_light_modes else REFERENCE_VIEW.camera
     again: list[Scene] = []
     for pictures in _batches(drawn):
-        again += model.recognize(list(pictures))
-    # What was drawn is the staged scene, as the reference camera sees it.
+        again += model.recognize(list(pictures), camera=camera)
     return {**score_images(drawn, truth), "cycle_jaccard": score_scenes(again, list(map(stage, scenes)))["jaccard"]}
 
 

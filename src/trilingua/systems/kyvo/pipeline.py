@@ -32,7 +32,14 @@ from trilingua.nn.embeddings import PlacedVectors
 from trilingua.scenes.program_text import program_from_text, split_findings
 from trilingua.scenes.programs import ProgramResult, execute_program, find_asked
 from trilingua.scenes.scene import Scene, SceneObject, Vector
-from trilingua.systems.kyvo.arguments import as_list, check_lengths, check_text, read_picture, read_texts
+from trilingua.systems.kyvo.arguments import (
+    as_list,
+    check_lengths,
+    check_text,
+    read_camera,
+    read_picture,
+    read_texts,
+)
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_draft_head, load_tokenizers
 from trilingua.systems.kyvo.drafts import DraftHead, ObjectDrafter
 from trilingua.systems.kyvo.grammars import task_grammar
@@ -165,11 +172,15 @@ class Kyvo:
             draft_head=load_draft_head(run, config, tokenizers),
         )
 
-    def recognize(self, images: Any, *, constrained: bool = True, sampling: Sampling = GREEDY) -> Any:
+    def recognize(
+        self, images: Any, *, camera: Any = None, constrained: bool = True, sampling: Sampling = GREEDY
+    ) -> Any:
         """Return the scene of a picture, or of each picture of a list.
 
         Args:
             images: a picture or a list of them.
+            camera: where the camera of all of them stands, x, y and z in metres, if that is known; it looks at the
+                origin, and places are a little better if it need not be told from the ground's shading.
             constrained: as `decode_task`.
             sampling: as `decode_task`.
 
@@ -180,7 +191,11 @@ class Kyvo:
             malformed are left out.
         """
         pictures, one = as_list(images)
-        values = [{"image": seen} for seen in self._see(pictures)]
+        if camera is not None:
+            camera = read_camera(camera)
+            if self.read_codes or not self.images.config.eye_light_modes:
+                raise InputError("camera: is known, but this model does not find places by sighting; leave it out")
+        values = [{"image": seen} for seen in self._see(pictures, camera)]
         scenes = []
         written = self.decode_task("recognition", values, constrained=constrained, sampling=sampling)
         for decoded, value in zip(written, values, strict=True):
@@ -293,7 +308,7 @@ class Kyvo:
             self._grammars[key] = task_grammar(_task(task), self.sequences, last_segment=last_segment)
         return self._grammars[key]
 
-    def _see(self, pictures: Sequence[Any]) -> list[SeenPicture]:
+    def _see(self, pictures: Sequence[Any], camera: Vector | None = None) -> list[SeenPicture]:
         """Return each picture as a task is given it; one that is given several times is looked at once."""
         names = [str(picture) if isinstance(picture, str | Path) else id(picture) for picture in pictures]
         distinct = dict(zip(names, pictures, strict=True))
@@ -301,7 +316,7 @@ class Kyvo:
         if self.read_codes:
             given = [SeenPicture(codes) for codes in self.images.tokenize_pictures(read).tolist()]
         else:
-            seen = self.images.see_pictures(read)
+            seen = self.images.see_pictures(read, camera=camera)
             given = [
                 SeenPicture(codes, SeenCells(cells), vectors, places[~places[:, 0].isnan()].numpy(), _known(camera))
                 for codes, (cells, vectors), places, camera in zip(
