@@ -63,7 +63,7 @@ def test_the_painter_learns_and_all_else_stays(tmp_path):
         loss.backward()
         optimizer.step()
     changed = {name for name, value in task.modules().state_dict().items() if not torch.equal(value, before[name])}
-    assert {name.split(".")[1] for name in changed} == {"decoder", "to_pixels"}
+    assert {".".join(name.split(".")[:2]) for name in changed} == {"tokenizer.decoder", "tokenizer.to_pixels"}
     assert task.model.tokenizer.digest == digest
     after = task.evaluate(40, tmp_path)
     assert after["psnr"] > at_first["psnr"] + 1
@@ -76,9 +76,14 @@ def test_the_painter_learns_and_all_else_stays(tmp_path):
 
 
 def test_a_run_of_the_painter_keeps_eye_and_text(tiny_run, clevr_folder, tmp_path):
-    learning = {"data": str(clevr_folder), "start": str(tiny_run), "learns": "painter", "images.decoder_layers": 2}
-    train_tokenizers(replace_dotted(kyvo_tiny_tokenizers(), {**learning, "trainer.max_steps": 2}), tmp_path / "run")
-    start, made = load_tokenizers(tiny_run), load_tokenizers(tmp_path / "run")
+    learning = {"data": str(clevr_folder), "images.eye_layers": 1, "trainer.max_steps": 2}
+    first = {**learning, "start": str(tiny_run), "learns": "eye"}
+    second = {**learning, "start": str(tmp_path / "eye"), "learns": "painter", "images.decoder_layers": 2}
+    train_tokenizers(replace_dotted(kyvo_tiny_tokenizers(), first), tmp_path / "eye")
+    train_tokenizers(replace_dotted(kyvo_tiny_tokenizers(), second), tmp_path / "painter")
+    start, made = (load_tokenizers(tmp_path / name) for name in ("eye", "painter"))
     assert made.images.digest == start.images.digest
     assert made.images.config.decoder_layers == 2
     assert made.vocabulary.digest == start.vocabulary.digest
+    assert {name.split(".")[0] for name in made.probes} == {"eye_probe"}
+    assert all(torch.equal(value, start.probes[name]) for name, value in made.probes.items())

@@ -133,14 +133,11 @@ def build_image_task(
     schema = schema_named(config.schema)
     task: ImageTokenizerTask | EyeTask | PainterTask
     settings = {name: value for name, value in to_json(config).items() if name not in ("data", "trainer")}
-    options: dict[str, Any] = {"held_out": held_out, "on_start": on_start, "settings": settings}
-    if config.learns == "painter":
-        task = PainterTask(images, config.losses, **options)
-    elif config.learns == "all":
-        task = ImageTokenizerTask(images, config.losses, schema=schema, **options)
+    options: dict[str, Any] = {"schema": schema, "held_out": held_out, "on_start": on_start, "settings": settings}
+    if config.learns in ("all", "painter"):
+        task = (ImageTokenizerTask if config.learns == "all" else PainterTask)(images, config.losses, **options)
     else:
-        part = EyeTask if config.learns == "eye" else CameraTask
-        task = part(images, schema=schema, **options)
+        task = (EyeTask if config.learns == "eye" else CameraTask)(images, **options)
     if config.start:
         known = read_weights(_image_weights(existing_folder(config.start), run_kind(config.start)))
         _take_along(task.model, {name: value for name, value in known.items() if not name.startswith(_IMAGES)})

@@ -14,8 +14,11 @@ from torch import Tensor, nn
 
 from trilingua.data.pictures import PictureBatch
 from trilingua.metrics.structural import compute_ssim
+from trilingua.nn.probes import DenseProbe
+from trilingua.scenes.schema import CLEVR, Schema
 from trilingua.systems.kyvo.image_task import ImageLossConfig, judge_painting, pixel_loss
 from trilingua.systems.kyvo.picture_task import PictureTask
+from trilingua.systems.kyvo.probes import cell_probe
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.training.task import Metrics
 
@@ -26,6 +29,7 @@ class PainterTask(PictureTask):
     Args:
         images: the tokenizer; all but its painter is frozen.
         losses: of which the errors of pixels and of their structure count.
+        schema: whose objects the eye's probe tells apart, which goes along.
         held_out: pictures for evaluation; None to skip it.
         on_start: writes what else a run directory needs, when a run begins.
         settings: what else a resumed run must agree with.
@@ -36,14 +40,15 @@ class PainterTask(PictureTask):
         images: ImageTokenizer,
         losses: ImageLossConfig,
         *,
+        schema: Schema = CLEVR,
         held_out: PictureBatch | None = None,
         on_start: Callable[[Path], None] | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        images.requires_grad_(False)
+        self.model: _Trained = _Trained(images, cell_probe(images.config.dim, schema) if images.eye else None)
+        self.model.requires_grad_(False)
         for part in (images.decoder, images.to_pixels):
             part.requires_grad_(True)
-        self.model: _Trained = _Trained(images)
         super().__init__(images.config, held_out=held_out, on_start=on_start, settings=settings)
         self.losses = losses
 
@@ -68,9 +73,10 @@ class PainterTask(PictureTask):
 class _Trained(nn.Module):
     """The tokenizer, of which the painter alone learns; calling it paints what is left of pictures in codes."""
 
-    def __init__(self, tokenizer: ImageTokenizer) -> None:
+    def __init__(self, tokenizer: ImageTokenizer, eye_probe: DenseProbe | None) -> None:
         super().__init__()
         self.tokenizer = tokenizer.eval()
+        self.eye_probe = eye_probe  # an eye that goes on needs what taught it
 
     def train(self, mode: bool = True) -> "_Trained":
         """Change nothing: the tokenizer's statistics and codebook stay as they are."""
