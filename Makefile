@@ -70,8 +70,9 @@ train-default: .venv/.installed
 	$(BIN)/trilingua train kyvo-clevr-tokenizers --data data/train --out runs/tokenizers $(call resume,runs/tokenizers)
 	$(BIN)/trilingua train kyvo-clevr-camera --start runs/tokenizers --data data/train --out runs/camera $(call resume,runs/camera)
 	$(BIN)/trilingua train kyvo-clevr-eye --start runs/camera --data data/train --out runs/eye $(call resume,runs/eye)
-	$(BIN)/trilingua tokenize data/train --checkpoint runs/eye --out data/shards
-	$(BIN)/trilingua train kyvo-clevr --tokenizers runs/eye --data data/shards --out runs/kyvo-clevr \
+	$(BIN)/trilingua train kyvo-clevr-painter --start runs/eye --data data/train --out runs/painter $(call resume,runs/painter)
+	$(BIN)/trilingua tokenize data/train --checkpoint runs/painter --out data/shards
+	$(BIN)/trilingua train kyvo-clevr --tokenizers runs/painter --data data/shards --out runs/kyvo-clevr \
 		$(call resume,runs/kyvo-clevr)
 
 # `--resume` where the run has a checkpoint to go on from.

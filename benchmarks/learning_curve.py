@@ -19,6 +19,7 @@ JUDGED = {
     "editing_jaccard": "editing",
     "qa_accuracy": "answers",
     "program_accuracy": "programs, word for word",
+    "rendering_ssim": "drawings, SSIM to true codes' pictures",
 }
 """Figures of held-out scenes, and what they are called."""
 LOSSES = {"loss_numbers": "numbers", "loss_image": "image codes", "loss_text": "text"}
@@ -44,7 +45,8 @@ def main(run: Annotated[Path, tyro.conf.Positional], *, plot: Path) -> None:
     above, below = figure.subplots(1, 2)
     for name, label in JUDGED.items():
         judged = [(line["step"] * tokens, line[f"evaluation/{name}"]) for line in lines if f"evaluation/{name}" in line]
-        above.plot(*zip(*judged, strict=True), "o-", label=label, markersize=4)
+        if judged:  # a run need not be judged on all of them
+            above.plot(*zip(*judged, strict=True), "o-", label=label, markersize=4)
     for name, label in LOSSES.items():
         known = np.array([(line["step"] * tokens, line[name]) for line in trained if name in line])
         blocks = [block.mean(axis=0) for block in np.array_split(known, max(1, len(known) // _SMOOTHED))]

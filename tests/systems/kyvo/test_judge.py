@@ -98,6 +98,7 @@ def test_who_knows_the_truth_has_full_marks_on_the_last_scenes(
         "editing_jaccard": 1.0,
         "qa_accuracy": 1.0,
         "program_accuracy": 1.0,
+        "rendering_ssim": pytest.approx(1.0),
     }
     counts = {task: len(values) for task, values in knowing.asked}
     assert counts == {"recognition": 3, "editing": 3, "qa": 6, "rendering": 3}
@@ -129,7 +130,7 @@ def test_one_error_lowers_its_own_figure_alone(
     knowing.errs = staticmethod(lambda asked, number: asked == task and number == 1)
     figures = make_judge(tiny_tokenizers, shards, NUM_SCENES)(decoder, tmp_path)
     assert figures.pop(figure) == pytest.approx(expected)
-    assert set(figures.values()) == {1.0}
+    assert list(figures.values()) == pytest.approx([1.0] * 4)
 
 
 def test_its_picture_shows_the_tokenizers_own_above_the_models(
@@ -157,7 +158,8 @@ def test_scenes_that_nobody_asks_about_or_edits_have_no_such_figures(
 ) -> None:
     bare = [dataclasses.replace(shards[index], questions=(), edits=()) for index in range(len(shards))]
     monkeypatch.setattr(Shards, "__getitem__", lambda self, index: bare[index])
-    assert make_judge(tiny_tokenizers, shards, NUM_SCENES)(decoder, tmp_path) == {"recognition_jaccard": 1.0}
+    figures = make_judge(tiny_tokenizers, shards, NUM_SCENES)(decoder, tmp_path)
+    assert figures == {"recognition_jaccard": 1.0, "rendering_ssim": pytest.approx(1.0)}
 
 
 @pytest.mark.parametrize("read_codes", [True, False])

@@ -9,6 +9,7 @@ from PIL import Image
 from tests.systems.kyvo.test_image_task import CONFIG, pictures
 
 from trilingua.core.config import replace_dotted
+from trilingua.core.errors import ConfigError
 from trilingua.metrics.structural import compute_ssim
 from trilingua.systems.kyvo.build import load_tokenizers
 from trilingua.systems.kyvo.config import kyvo_tiny_tokenizers
@@ -17,7 +18,7 @@ from trilingua.systems.kyvo.painter_task import PainterTask
 from trilingua.systems.kyvo.train import train_tokenizers
 from trilingua.tokenizers.images import ImageTokenizer
 
-LOSSES = ImageLossConfig(structural=0.3, costly_images=3, commitment=5.0, latent_probe=5.0)
+LOSSES = ImageLossConfig(structural=0.3, seen=0.7, costly_images=3, commitment=5.0, latent_probe=5.0)
 
 
 def make_task(**options):
@@ -25,12 +26,13 @@ def make_task(**options):
     return PainterTask(ImageTokenizer(dataclasses.replace(CONFIG, eye_layers=1)), LOSSES, **options)
 
 
-def test_the_loss_is_that_of_pixels_and_structure_alone():
+def test_the_loss_is_that_of_pixels_of_structure_and_of_what_is_seen():
     task, batch = make_task(), pictures(1)
     tokenizer = task.model.tokenizer
     with torch.no_grad():
         loss, figures = task.loss(batch)
         made = tokenizer.decode(tokenizer.quantizer.vectors(tokenizer.tokenize(batch.images.float() / 255)))[0]
+        vectors = [tokenizer.see(images[:3]).vectors for images in (made, batch.plain.float() / 255)]
     errors, weights, size = 0.0, 0.0, CONFIG.patch_size
     plain = batch.plain.float() / 255
     for picture in range(len(plain)):
@@ -42,10 +44,12 @@ def test_the_loss_is_that_of_pixels_and_structure_alone():
             errors += weight * float((LOSSES.absolute * error.abs() + LOSSES.squared * error.square()).mean())
             weights += weight
     structural = 1 - float(compute_ssim(made[:3].mean(dim=1), plain[:3].mean(dim=1)))
-    assert float(loss) == pytest.approx(errors / weights + 0.3 * structural, rel=1e-5)
+    seen = float((vectors[0] - vectors[1]).square().mean())
+    assert float(loss) == pytest.approx(errors / weights + 0.3 * structural + 0.7 * seen, rel=1e-5)
     assert {name: float(value) for name, value in figures.items()} == {
         "pixels": pytest.approx(errors / weights, rel=1e-5),
         "structural": pytest.approx(structural, rel=1e-5),
+        "seen": pytest.approx(seen, rel=1e-5),
     }
 
 
@@ -73,6 +77,17 @@ def test_the_painter_learns_and_all_else_stays(tmp_path):
     assert shown.shape == (2 * CONFIG.image_size, len(batch.images) * CONFIG.image_size, 3)
     assert task.evaluate(0, tmp_path) == after
     assert make_task().evaluate(0, tmp_path) == {}
+
+
+def test_a_painter_without_an_eye_has_nobody_to_please():
+    blind = ImageTokenizer(CONFIG)
+    with pytest.raises(ConfigError) as caught:
+        PainterTask(blind, LOSSES)
+    assert str(caught.value) == "losses.seen: 0.7, but images.eye_layers is 0; set it to 0"
+    with torch.no_grad():
+        loss, figures = PainterTask(blind, dataclasses.replace(LOSSES, seen=0.0)).loss(pictures(1))
+    assert set(figures) == {"pixels", "structural"}
+    assert float(loss) == pytest.approx(float(figures["pixels"] + 0.3 * figures["structural"]), rel=1e-6)
 
 
 def test_a_run_of_the_painter_keeps_eye_and_text(tiny_run, clevr_folder, tmp_path):

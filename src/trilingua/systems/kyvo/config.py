@@ -134,7 +134,7 @@ class KyvoConfig:
 def kyvo_clevr_tokenizers() -> TokenizersConfig:
     """Two cores, an hour: the shipped text and image tokenizers (256 codes of 1,024 a picture)."""
     return TokenizersConfig(
-        images=ImageTokenizerConfig(eye_layers=3, eye_window_width=64),
+        images=ImageTokenizerConfig(decoder_layers=6, eye_layers=3, eye_window_width=64),
         losses=ImageLossConfig(structural=0.6, commitment=0.05, latent_probe=0.4, feature_probe=0.2, costly_images=8),
         augmentation=AugmentConfig(share=0.6),
         trainer=TrainerConfig(
@@ -154,7 +154,7 @@ def kyvo_clevr_tokenizers() -> TokenizersConfig:
 
 @preset("kyvo-clevr-painter")
 def kyvo_clevr_painter() -> TokenizersConfig:
-    """Two cores, half an hour: what paints from the codes of `--start`, alone, of twice as many layers."""
+    """Two cores, half an hour: what paints from the codes of `--start`, alone, so that its eye sees no difference."""
     tokenizers = kyvo_clevr_tokenizers()
     trainer = dataclasses.replace(
         tokenizers.trainer, max_steps=2000, learning_rate=1e-3, warmup_steps=50, decay_ratio=0.7, ema_decay=0.99
@@ -162,7 +162,8 @@ def kyvo_clevr_painter() -> TokenizersConfig:
     return dataclasses.replace(
         tokenizers,
         learns="painter",
-        images=dataclasses.replace(_sighting(tokenizers).images, decoder_layers=6),
+        losses=dataclasses.replace(tokenizers.losses, seen=1.0, costly_images=16),
+        images=_sighting(tokenizers).images,
         augmentation=AugmentConfig(),
         trainer=trainer,
     )

@@ -57,6 +57,9 @@ class ImageLossConfig:
     eye_probe: float = 1.0
     """Of the probe on what the eye makes of the latent vectors: the same, and what sighting needs; without an eye there
     is none."""
+    seen: float = 0.0
+    """Of the mean squared difference between what the eye sees in what is painted and in the picture, where the painter
+    learns alone; 0 for none."""
     perceptual: float = 0.0
     """Of the distance in a classifier's features; 0 needs no classifier."""
     adversarial: float = 0.0
@@ -64,7 +67,7 @@ class ImageLossConfig:
     adversarial_start: int = 0
     """Batches after which the discriminator begins to learn and has a say."""
     costly_images: int = 4
-    """Pictures of a batch that go through the structural, perceptual and adversarial losses, which are slow."""
+    """Pictures of a batch that go through all losses but those of pixels and probes, which are slow."""
 
     def __post_init__(self) -> None:
         require_at_least(self, **{**dict.fromkeys(vars(self), 0), "costly_images": 1})

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from trilingua.data.shards import SceneRecord, Shards
+from trilingua.metrics.image import score_images
 from trilingua.metrics.scene_match import score_scenes
 from trilingua.models.decoder import Decoder
 from trilingua.scenes.scene import Scene
@@ -25,7 +26,7 @@ def make_judge(
     """Return a function that evaluates a decoder on the last `num_scenes` scenes of the shards.
 
     Pictures are read as codes, or as vectors where `read_codes` is false. Scenes are compared with their own tokens
-    read back, so that numbers are those of the grid.
+    read back, so that numbers are those of the grid, and drawn pictures with what is painted of the true ones' codes.
     """
     records = [shards[index] for index in range(len(shards) - num_scenes, len(shards))]
     sequences = tokenizers.sequences
@@ -64,8 +65,7 @@ def make_judge(
             figures["qa_accuracy"] = sum(w["answer"] == a for w, a in zip(written, answers, strict=True)) / len(asked)
             right = sum(w["program"] == p for w, p in zip(written, programs, strict=True))
             figures["program_accuracy"] = right / len(asked)
-        _draw(model, records[:_PICTURES], out_dir / "rendering.png")
-        return figures
+        return {**figures, "rendering_ssim": _draw(model, records[:_PICTURES], out_dir / "rendering.png")}
 
     return judge
 
@@ -87,11 +87,12 @@ def _text(model: Kyvo, segment: tuple[int, ...]) -> str:
     return model.sequences.text.detokenize([token - span.start for token in segment if token in span]).strip()
 
 
-def _draw(model: Kyvo, records: list[SceneRecord], path: Path) -> None:
-    """Write the tokenizer's reconstructions above the model's own pictures of the same scenes."""
+def _draw(model: Kyvo, records: list[SceneRecord], path: Path) -> float:
+    """Write the tokenizer's reconstructions above the model's own pictures of the same scenes; return their SSIM."""
     staged = [model.sequences.scenes.detokenize(record.staged).scene for record in records]
     decoded = model.decode_task("rendering", [{"scene": scene} for scene in staged])
     codes = [model.sequences.parse(TASKS["rendering"], item.ids).values["image"] for item in decoded]
     painted = [model.paint(row) for row in ([record.image.tolist() for record in records], codes)]
     rows = [np.concatenate([np.asarray(picture) for picture in row], axis=1) for row in painted]
     Image.fromarray(np.concatenate(rows)).save(path)
+    return float(score_images(painted[1], painted[0])["ssim"])

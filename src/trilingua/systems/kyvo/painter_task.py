@@ -1,7 +1,8 @@
 """Training of what paints pictures from codes, and of nothing else: codes stay, and what was learned of them.
 
 A painter may grow: new layers pass on what they are given. Whoever draws codes draws better pictures with a better
-painter, without having learned anything. The encoder is run and not trained.
+painter, without having learned anything. What is painted should look to the tokenizer's own eye as the picture does,
+which tells a cube from a cylinder where pixels differ little. Encoder and eye are run and not trained.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from trilingua.core.errors import ConfigError
 from trilingua.data.pictures import PictureBatch
 from trilingua.metrics.structural import compute_ssim
 from trilingua.nn.probes import DenseProbe
@@ -28,11 +31,14 @@ class PainterTask(PictureTask):
 
     Args:
         images: the tokenizer; all but its painter is frozen.
-        losses: of which the errors of pixels and of their structure count.
+        losses: of which the errors of pixels, of their structure, and of what is seen count.
         schema: whose objects the eye's probe tells apart, which goes along.
         held_out: pictures for evaluation; None to skip it.
         on_start: writes what else a run directory needs, when a run begins.
         settings: what else a resumed run must agree with.
+
+    Raises:
+        ConfigError: what is seen should count, and the tokenizer has no eye.
     """
 
     def __init__(
@@ -45,6 +51,8 @@ class PainterTask(PictureTask):
         on_start: Callable[[Path], None] | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
+        if losses.seen and images.eye is None:
+            raise ConfigError(f"losses.seen: {losses.seen}, but images.eye_layers is 0; set it to 0")
         self.model: _Trained = _Trained(images, cell_probe(images.config.dim, schema) if images.eye else None)
         self.model.requires_grad_(False)
         for part in (images.decoder, images.to_pixels):
@@ -59,7 +67,16 @@ class PainterTask(PictureTask):
         some = slice(0, self.losses.costly_images)
         structural = 1 - compute_ssim(made[some].mean(dim=1), images[some].mean(dim=1))
         total = pixels + self.losses.structural * structural
-        return total, {"pixels": pixels.detach(), "structural": structural.detach()}
+        figures: Metrics = {"pixels": pixels.detach(), "structural": structural.detach()}
+        if self.losses.seen:
+            with torch.no_grad():
+                wanted = self._see(images[some])
+            seen = F.mse_loss(self._see(made[some]), wanted)
+            total, figures = total + self.losses.seen * seen, {**figures, "seen": seen.detach()}
+        return total, figures
+
+    def _see(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch cell dim"]:
+        return self.model.tokenizer.glance(images, self.model.tokenizer.encode(images)).float()
 
     @torch.no_grad()
     def evaluate(self, step: int, out_dir: Path) -> dict[str, float]:
