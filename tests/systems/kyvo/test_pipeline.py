@@ -20,7 +20,8 @@ from trilingua.metrics.calibration import ScoreMap
 from trilingua.scenes.functions import PROGRAM_WORDS
 from trilingua.scenes.scene import Scene, SceneObject
 from trilingua.systems.kyvo.grammars import answer_words
-from trilingua.systems.kyvo.pipeline import Answer, Kyvo, SeenPicture
+from trilingua.systems.kyvo.pipeline import Answer, Kyvo
+from trilingua.systems.kyvo.seeing import SeenPicture
 from trilingua.systems.kyvo.standing import stand_as_sighted
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.tokenizers.numbers import NumberGrid
@@ -324,12 +325,24 @@ def test_edits(tiny_model, pictures, scenes):
     assert Scene.from_json(scene.to_json()) == scene
     assert all(0.0 <= item.score <= 1.0 for item in scene.objects)
     assert view_of(scene) == view_of(scenes[0])
+    assert_same_picture(tiny_model.render(scene), picture)
     pairs = tiny_model.edit(pictures, scenes, [INSTRUCTION] * 3)
     assert_same_picture(pairs[0][0], picture)
     assert_same_scene(pairs[0][1], scene)
     recognized = tiny_model.recognize(pictures[0])
     by_keyword = tiny_model.edit(pictures[0], instructions=INSTRUCTION)
     assert_same_scene(by_keyword[1], tiny_model.edit(pictures[0], recognized, INSTRUCTION)[1])
+
+
+def test_an_edit_is_drawn_from_where_its_picture_was_taken(tiny_model, pictures, scenes, monkeypatch):
+    """As far as the given scene does not say where that is."""
+    see = tiny_model._see
+    monkeypatch.setattr(tiny_model, "_see", lambda given: [item._replace(camera=CAMERA) for item in see(given)])
+    bare = [scene.replace(extra={}) for scene in scenes]
+    (_, told), (picture, seen) = tiny_model.edit(pictures[:2], [scenes[0], bare[1]], [INSTRUCTION] * 2)
+    assert view_of(told) == view_of(scenes[0])
+    assert view_of(seen).camera == CAMERA
+    assert_same_picture(picture, tiny_model.render(seen))
 
 
 def test_answers(tiny_model, pictures, scenes):

@@ -13,7 +13,8 @@ from trilingua.metrics.scene_match import score_scenes
 from trilingua.models.decoder import Decoder
 from trilingua.scenes.scene import Scene
 from trilingua.systems.kyvo.build import Tokenizers
-from trilingua.systems.kyvo.pipeline import Kyvo, SeenPicture
+from trilingua.systems.kyvo.pipeline import Kyvo
+from trilingua.systems.kyvo.seeing import SeenPicture
 from trilingua.tokenizers.sequences import TASKS, SeenCells
 
 _PICTURES = 8

@@ -10,13 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from PIL import Image
-from torch import Tensor
 
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.data.clevr.staging import stage
@@ -43,9 +40,10 @@ from trilingua.systems.kyvo.arguments import (
 from trilingua.systems.kyvo.build import Tokenizers, load_decoder, load_draft_head, load_tokenizers
 from trilingua.systems.kyvo.drafts import DraftHead, ObjectDrafter
 from trilingua.systems.kyvo.grammars import task_grammar
+from trilingua.systems.kyvo.seeing import SeenPicture, as_seen, as_written, see
 from trilingua.systems.kyvo.standing import stand_as_sighted
-from trilingua.tokenizers.images import pixels_to_image, seen_cells
-from trilingua.tokenizers.sequences import TASKS, Parsed, SeenCells, Segment
+from trilingua.tokenizers.images import pixels_to_image
+from trilingua.tokenizers.sequences import TASKS, Parsed, Segment
 
 _AVERAGED_WITHIN = 1.0
 """Metres about the likeliest number over which the mean is taken: so far a second guess belongs to the same object."""
@@ -71,21 +69,6 @@ class Answer:
     """The scene's objects that the program, run on the scene, counts or asks about last; none if it cannot be run."""
     problem: str | None = None
     """Why the program could not be run."""
-
-
-class SeenPicture(NamedTuple):
-    """A picture as a task is given it."""
-
-    codes: list[int]
-    """In raster order."""
-    cells: SeenCells | None = None
-    """Those that may show an object; None for a model that reads codes."""
-    vectors: Float[Tensor, "shown seen_dim"] | None = None
-    """What is seen of these."""
-    places: Float[np.ndarray, "known 2"] | None = None
-    """Where the objects of all cells stand that sighting knows of: x and y in metres."""
-    camera: Vector | None = None
-    """Where its camera stands, in metres; None where nothing tells."""
 
 
 class Kyvo:
@@ -222,6 +205,9 @@ class Kyvo:
     def edit(self, images: Any, scenes: Any = None, instructions: Any = None, *, sampling: Sampling = GREEDY) -> Any:
         """Return the edited picture and the edited scene.
 
+        The picture is drawn of the edited scene, as the camera sees it that the scene records, or else the one that
+        the picture was seen to be taken by.
+
         Args:
             images: a picture or a list of them.
             scenes: the scene of each; None recognizes it first.
@@ -232,14 +218,13 @@ class Kyvo:
             A pair (picture, scene), or a list of pairs for lists.
         """
         values, one = self._given(images, scenes, instructions, "instruction")
-        decoded = self.decode_task("editing", values, sampling=sampling)
-        parsed = [self._parse("editing", item) for item in decoded]
-        painted = self.paint([item.values["edited_image"] for item in parsed])
+        # What follows the edited scene would be a picture from a camera that nothing told.
+        decoded = self.decode_task("editing", values, last_segment="edited_scene", sampling=sampling)
         edited = [
-            _as_seen(self._scored(item, "edited_scene", raw), value["scene"])
-            for item, raw, value in zip(parsed, decoded, values, strict=True)
+            as_seen(self._scored(self._parse("editing", item), "edited_scene", item), value["scene"], value["image"])
+            for item, value in zip(decoded, values, strict=True)
         ]
-        pairs = list(zip(painted, edited, strict=True))
+        pairs = list(zip(self.render(edited, sampling=sampling), edited, strict=True))
         return pairs[0] if one else pairs
 
     def ask(
@@ -312,17 +297,7 @@ class Kyvo:
         """Return each picture as a task is given it; one that is given several times is looked at once."""
         names = [str(picture) if isinstance(picture, str | Path) else id(picture) for picture in pictures]
         distinct = dict(zip(names, pictures, strict=True))
-        read = map(read_picture, distinct.values())
-        if self.read_codes:
-            given = [SeenPicture(codes) for codes in self.images.tokenize_pictures(read).tolist()]
-        else:
-            seen = self.images.see_pictures(read, camera=camera)
-            given = [
-                SeenPicture(codes, SeenCells(cells), vectors, places[~places[:, 0].isnan()].numpy(), _known(camera))
-                for codes, (cells, vectors), places, camera in zip(
-                    seen.codes.tolist(), seen_cells(seen), seen.places, seen.cameras.tolist(), strict=True
-                )
-            ]
+        given = see(self.images, map(read_picture, distinct.values()), read_codes=self.read_codes, camera=camera)
         by_name = dict(zip(distinct, given, strict=True))
         return [by_name[name] for name in names]
 
@@ -356,7 +331,7 @@ class Kyvo:
         """
         grammar = self.grammar(task, last_segment=last_segment)
         sees = constrained and not self.read_codes
-        prompts = [self.sequences.prompt(_task(task), _as_written(item, sees=sees)) for item in values]
+        prompts = [self.sequences.prompt(_task(task), as_written(item, sees=sees)) for item in values]
         vectors, ordered = None, self._ordered
         if not constrained:
             ordered = dataclasses.replace(ordered, window=0)
@@ -494,26 +469,6 @@ class Kyvo:
                 )
             )
         return answers
-
-
-def _as_written(values: Mapping[str, Any], *, sees: bool) -> dict[str, Any]:
-    """Return values as the sequence tokenizer writes them: a picture as its codes, or as what is seen."""
-    return {
-        name: (value.cells if sees else value.codes) if isinstance(value, SeenPicture) else value
-        for name, value in values.items()
-    }
-
-
-def _known(camera: list[float]) -> Vector | None:
-    """Return a camera to the millimetre, or None where it is not a number."""
-    x, y, z = (round(value, 3) for value in camera)
-    return None if math.isnan(x) else (x, y, z)
-
-
-def _as_seen(edited: Scene, before: Scene) -> Scene:
-    """Return an edited scene with the view of the scene that it was, if that records one."""
-    view = {VIEW_FIELD: before.extra[VIEW_FIELD]} if VIEW_FIELD in before.extra else {}
-    return edited.replace(extra={**edited.extra, **view})
 
 
 def _task(name: str) -> Any:
