@@ -91,10 +91,8 @@ class FactCollector:
                 else:
                     picture[list(record.shown)] = start + place + 1 + np.arange(len(record.shown))
             elif opening == scene:  # more than once in a tree: with and without a picture, and as it is drawn
-                given = record.scene
-                if tuple(tree.ids[place : place + len(record.staged)].tolist()) == record.staged:
-                    given = record.staged
-                at, objects = self._objects_of(given)
+                is_staged = tuple(tree.ids[place : place + len(record.staged)].tolist()) == record.staged
+                at, objects = self._objects_of(record.staged) if is_staged else (closings, known)
                 self._objects.append((start + place + at, objects))
             elif opening == output and tree.ids[place + 1] == image:
                 self._drawn.append((start + place, record))

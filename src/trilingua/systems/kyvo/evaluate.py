@@ -155,7 +155,7 @@ def _rendering(model: Kyvo, folder: ClevrFolder, scenes: list[Scene], progress: 
         drawn += model.render(list(batch))
     truth = [folder.image(scene.image_filename) for scene in scenes]
     # What was drawn is the staged scene, as the reference camera sees it; nothing else is known of a drawing's camera.
-    camera = None if model.read_codes or not model.images.config.eye_light_modes else REFERENCE_VIEW.camera
+    camera = REFERENCE_VIEW.camera if model.sights else None
     again: list[Scene] = []
     for pictures in _batches(drawn):
         again += model.recognize(list(pictures), camera=camera)

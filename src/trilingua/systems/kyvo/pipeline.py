@@ -155,6 +155,11 @@ class Kyvo:
             draft_head=load_draft_head(run, config, tokenizers),
         )
 
+    @property
+    def sights(self) -> bool:
+        """Whether objects stand where sighting finds them, for which a known camera is of use."""
+        return not self.read_codes and self.images.config.eye_light_modes > 0
+
     def recognize(
         self, images: Any, *, camera: Any = None, constrained: bool = True, sampling: Sampling = GREEDY
     ) -> Any:
@@ -176,7 +181,7 @@ class Kyvo:
         pictures, one = as_list(images)
         if camera is not None:
             camera = read_camera(camera)
-            if self.read_codes or not self.images.config.eye_light_modes:
+            if not self.sights:
                 raise InputError("camera: is known, but this model does not find places by sighting; leave it out")
         values = [{"image": seen} for seen in self._see(pictures, camera)]
         scenes = []
