@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,12 @@ def _refuse(unit: int) -> None:
     raise InputError(f"unit {unit}: refused")
 
 
+def _sign_or_refuse(unit: int) -> None:
+    if unit == 7:
+        raise InputError(f"unit {unit}: refused")
+    _sign(unit)
+
+
 def _break(unit: int) -> None:
     raise KeyError(unit)
 
@@ -65,6 +72,19 @@ def test_errors_come_back_as_they_were_raised(address: str, tmp_path: Path) -> N
             run(_refuse, [7], title="refusing", total=1)
         with pytest.raises(WorkerError, match=r"^cluster: KeyError: 7; give the same command to go on$"):
             run(_break, [7], title="breaking", total=1)
+
+
+def test_an_error_amid_work_ends_the_rest_and_leaves_nothing_that_calls_ray(address: str, tmp_path: Path) -> None:
+    units = list(range(60))
+    for _ in range(2):  # what an abandoned run had left crashed the process once the cluster was left
+        with (
+            pytest.raises(InputError, match=r"^unit 7: refused$") as kept,
+            cluster_workers(address, _enter, (tmp_path,)) as run,
+        ):
+            run(_sign_or_refuse, units, title="signing", total=len(units))
+        assert kept.tb is not None  # its frames are what kept Ray's threads alive
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("StreamingExecutor")]
+    assert len(list(tmp_path.iterdir())) < len(units) - 1
 
 
 def test_a_cluster_makes_the_same_bytes_as_one_process(address: str, tmp_path: Path) -> None:

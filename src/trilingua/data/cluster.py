@@ -8,7 +8,7 @@ import logging
 import math
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 
 from trilingua.core import errors
@@ -31,7 +31,7 @@ def workers_at(
 def cluster_workers(address: str, start: Callable[..., None], arguments: tuple[Any, ...]) -> Iterator[Run]:
     """Yield what runs work on all cores of a cluster, in processes that are each set up by `start(*arguments)`.
 
-    After an error it runs no more work: the processes that were busy are given back when the context ends.
+    After an error it runs no more work, and the processes that were busy are given back.
 
     Args:
         address: `HOST:PORT` of the cluster's head, or "auto" for the cluster that this machine belongs to.
@@ -69,7 +69,9 @@ def cluster_workers(address: str, start: Callable[..., None], arguments: tuple[A
         processes = ray.data.ActorPoolStrategy(size=min(cores, blocks))
         done = units.map(_Unit, fn_constructor_args=(start, arguments, work), compute=processes)
         try:
-            follow(map(_raise_error, done.iter_rows()), items, title, total)
+            # Closed before Ray is: rows left open after an error have threads that would call it, and crash with it.
+            with closing(iter(done.iter_rows())) as rows:
+                follow(map(_raise_error, rows), items, title, total)
         except ray.exceptions.RayError as error:
             raise WorkerError(f"cluster: {error}; give the same command to go on") from error
 
