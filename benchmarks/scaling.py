@@ -1,6 +1,7 @@
 """How seeing, recognizing and drawing grow with size and with what was seen, and what a wanted figure would take.
 
     python benchmarks/scaling.py --plot law.svg eye DATA --out out/eyes
+    python benchmarks/scaling.py --plot law.svg codes DATA --test DATA --out out/codes
     python benchmarks/scaling.py --plot law.svg recognizer SHARDS --tokenizers RUN --test DATA --out out/recognizers
     python benchmarks/scaling.py --plot law.svg drawer SHARDS --tokenizers RUN --test DATA --out out/drawers
 
@@ -25,12 +26,19 @@ import trilingua
 from trilingua.core.config import replace_dotted
 from trilingua.core.io import read_json, write_json
 from trilingua.data.clevr.files import ClevrFolder
+from trilingua.metrics.image import score_images
 from trilingua.metrics.scaling import ScalingLaw, fit_scaling_law
 from trilingua.systems.kyvo.build import Tokenizers, build_decoder, load_tokenizers, write_tokenizer_files
-from trilingua.systems.kyvo.config import KyvoConfig, TokenizersConfig, kyvo_clevr, kyvo_clevr_eye
+from trilingua.systems.kyvo.config import (
+    KyvoConfig,
+    TokenizersConfig,
+    kyvo_clevr,
+    kyvo_clevr_eye,
+    kyvo_clevr_tokenizers,
+)
 from trilingua.systems.kyvo.evaluate import evaluate_folder
 from trilingua.systems.kyvo.train import train_decoder, train_tokenizers
-from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig
+from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig, pixels_to_image
 from trilingua.training.checkpoints import find_checkpoint, require_checkpoint, save_module
 
 
@@ -112,6 +120,68 @@ class Eye:
         if figures is None:
             return None
         return Outcome(examples=steps * config.batch_size, score=figures["place_score"], loss=figures["place_error"])
+
+
+@dataclass(kw_only=True)
+class Codes:
+    """Image tokenizers without an eye, from nothing: how like a picture is to what is painted of its codes."""
+
+    data: tyro.conf.Positional[Path]
+    """CLEVR data directory of the built-in renderer."""
+    test: Path
+    """CLEVR data directory of other scenes."""
+    out: Path
+    """Folder for the runs."""
+    num_threads: int = 2
+    """For each run."""
+
+    depths: ClassVar = (1, 2, 4)
+    lengths: ClassVar = (400, 800, 1600)
+    names: ClassVar = ("pictures", "SSIM", "loss of pixels")
+    learned: ClassVar = 0.0
+    wanted: ClassVar = (0.9505,)
+    num_judged: ClassVar = 100
+
+    def configure(self, depth: int, steps: int) -> TokenizersConfig:
+        """Return what trains a tokenizer whose halves have as many layers each."""
+        changes = {
+            "data": str(self.data),
+            "images.encoder_layers": depth,
+            "images.decoder_layers": depth,
+            "augmentation.share": 0.0,
+            "held_out": 0,
+            "batch_size": 8,
+            "trainer.learning_rate": 7.5e-4,
+            "trainer.warmup_steps": 20,
+            "trainer.decay_ratio": 0.5,
+            "trainer.max_steps": steps,
+            "trainer.compile": False,  # it takes longer than what it saves in so few steps
+            "trainer.num_threads": self.num_threads,
+        }
+        tokenizers = kyvo_clevr_tokenizers()
+        return replace_dotted(dataclasses.replace(tokenizers, images=_without_eye(tokenizers.images)), changes)
+
+    def parameters(self, depth: int) -> int:
+        """Return the number of a tokenizer's parameters."""
+        return sum(weight.numel() for weight in ImageTokenizer(self.configure(depth, 1).images).parameters())
+
+    def train(self, depth: int, steps: int, run: Path) -> Outcome | None:
+        """Return what comes of a tokenizer, or None if its training was interrupted."""
+        config, judged = self.configure(depth, steps), run / "painting.json"
+        if not judged.is_file():
+            if train_tokenizers(config, run, resume=find_checkpoint(run) is not None).reason == "interrupted":
+                return None
+            write_json(judged, self._judge(load_tokenizers(run).images))
+        losses = [line["pixels"] for line in read_figures(run) if "pixels" in line]
+        return Outcome(
+            examples=steps * config.batch_size, score=read_json(judged)["ssim"], loss=float(np.mean(losses[-2:]))
+        )
+
+    def _judge(self, images: ImageTokenizer) -> dict[str, float | int]:
+        folder = ClevrFolder(self.test)
+        pictures = [folder.image(scene.image_filename) for scene in folder.scenes(self.num_judged)]
+        painted = [images.detokenize(images.tokenize_pictures([picture]))[0] for picture in pictures]
+        return score_images([pixels_to_image(each) for each in painted], pictures)
 
 
 def _without_eye(sizes: ImageTokenizerConfig) -> ImageTokenizerConfig:
@@ -212,14 +282,14 @@ class Drawer(Decoders):
     figure: ClassVar = "ssim"
     loss: ClassVar = "loss_image"
     num_judged: ClassVar = 100
-    depths: ClassVar = (2, 4)
+    depths: ClassVar = (2, 4, 6)
     lengths: ClassVar = (400, 800, 1600)
     names: ClassVar = ("scenes", "SSIM", "loss of a code, nats")
     learned: ClassVar = 0.0
     wanted: ClassVar = (0.9505,)
 
 
-Study = Eye | Recognizer | Drawer
+Study = Eye | Codes | Recognizer | Drawer
 """What can be studied. `depths` in layers and `lengths` in steps say which runs there are, `names` what they count.
 `learned` is the score from which on a run counts: places are guessed, then found at once, and before that no power law
 holds. `wanted` are the scores that are asked about: what the paper's model reaches, and the goal."""

@@ -5,7 +5,7 @@ and it wants many, since a tenth of a gray level is what it is to learn.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Unpack
 
 import torch
 from jaxtyping import Float
@@ -13,7 +13,9 @@ from torch import Tensor
 
 from trilingua.core.errors import ConfigError
 from trilingua.data.pictures import PictureBatch
+from trilingua.scenes.schema import CLEVR, Schema
 from trilingua.systems.kyvo.eye_task import EyeTask
+from trilingua.systems.kyvo.picture_task import PictureTaskOptions
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.training.task import Metrics
 
@@ -23,16 +25,19 @@ class CameraTask(EyeTask):
 
     Args:
         images: the tokenizer; all but what finds the camera is frozen.
-        options: those of `EyeTask`.
+        schema: as in `EyeTask`.
+        options: the same.
 
     Raises:
         ConfigError: the tokenizer has no sighting.
     """
 
-    def __init__(self, images: ImageTokenizer, **options: Any) -> None:
+    def __init__(
+        self, images: ImageTokenizer, *, schema: Schema = CLEVR, **options: Unpack[PictureTaskOptions]
+    ) -> None:
         if images.eye_sighting is None:
             raise ConfigError("learns: 'camera', but images.eye_light_modes is 0; give it some, 40 for example")
-        super().__init__(images, **options)
+        super().__init__(images, schema=schema, **options)
         self.reader = images.eye_sighting.camera
         self.model.requires_grad_(False)
         self.reader.requires_grad_(True)

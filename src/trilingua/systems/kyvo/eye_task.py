@@ -4,9 +4,8 @@ The eye is asked, cell by cell, what the renderer knows: which object is there, 
 and where it stands. The encoder is run and not trained, which takes a third of the time that its training takes.
 """
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import torch
 from jaxtyping import Float
@@ -17,7 +16,7 @@ from trilingua.data.pictures import PictureBatch
 from trilingua.metrics.scene_match import THRESHOLDS
 from trilingua.nn.probes import DenseProbe
 from trilingua.scenes.schema import CLEVR, Schema
-from trilingua.systems.kyvo.picture_task import PictureTask, shown_loss, sighting_loss
+from trilingua.systems.kyvo.picture_task import PictureTask, PictureTaskOptions, shown_loss, sighting_loss
 from trilingua.systems.kyvo.probes import cell_probe
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.training.task import Metrics
@@ -32,9 +31,7 @@ class EyeTask(PictureTask):
     Args:
         images: the tokenizer; all but its eye is frozen.
         schema: whose objects the probe tells apart.
-        held_out: pictures for evaluation; None to skip it.
-        on_start: writes what else a run directory needs, when a run begins.
-        settings: what else a resumed run must agree with.
+        options: those of all training on pictures.
 
     Raises:
         ConfigError: the tokenizer has no eye.
@@ -45,9 +42,7 @@ class EyeTask(PictureTask):
         images: ImageTokenizer,
         *,
         schema: Schema = CLEVR,
-        held_out: PictureBatch | None = None,
-        on_start: Callable[[Path], None] | None = None,
-        settings: Mapping[str, Any] | None = None,
+        **options: Unpack[PictureTaskOptions],
     ) -> None:
         if images.eye is None:
             raise ConfigError("learns: 'eye', but images.eye_layers is 0; give it layers, 3 for example")
@@ -58,7 +53,7 @@ class EyeTask(PictureTask):
         if images.eye_sighting is not None:  # it has a training of its own
             images.eye_sighting.camera.requires_grad_(False)
         self.model: _Trained = _Trained(images, cell_probe(images.config.dim, schema))
-        super().__init__(images.config, held_out=held_out, on_start=on_start, settings=settings)
+        super().__init__(images.config, **options)
 
     def loss(self, batch: PictureBatch) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the losses of the probe and of sighting, and how well the probe reads."""

@@ -10,10 +10,9 @@ Source: Esser et al. 2021 (VQGAN), section 3.1. Differs: EfficientNet-Lite featu
 """
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +28,7 @@ from trilingua.models.discriminator import PatchDiscriminator, adaptive_weight
 from trilingua.nn.probes import DenseProbe
 from trilingua.quantize.vq import code_usage
 from trilingua.scenes.schema import CLEVR, Schema
-from trilingua.systems.kyvo.picture_task import PictureTask, shown_loss, sighting_loss
+from trilingua.systems.kyvo.picture_task import PictureTask, PictureTaskOptions, shown_loss, sighting_loss
 from trilingua.systems.kyvo.probes import cell_probe
 from trilingua.tokenizers.images import ImageTokenizer, Reconstruction, pixels_to_image
 
@@ -82,9 +81,7 @@ class ImageTokenizerTask(PictureTask):
         images: the tokenizer.
         losses: what it is trained to do.
         schema: whose objects the probes tell apart.
-        held_out: pictures for evaluation; None to skip it.
-        on_start: writes what else a run directory needs, when a run begins.
-        settings: what else a resumed run must agree with.
+        options: those of all training on pictures.
     """
 
     def __init__(
@@ -93,9 +90,7 @@ class ImageTokenizerTask(PictureTask):
         losses: ImageLossConfig,
         *,
         schema: Schema = CLEVR,
-        held_out: PictureBatch | None = None,
-        on_start: Callable[[Path], None] | None = None,
-        settings: Mapping[str, Any] | None = None,
+        **options: Unpack[PictureTaskOptions],
     ) -> None:
         config, classes = images.config, num_cell_classes(schema)
         if images.eye_sighting is not None:  # it has a training of its own
@@ -108,7 +103,7 @@ class ImageTokenizerTask(PictureTask):
             PatchDiscriminator() if losses.adversarial else None,
             cell_probe(config.dim, schema) if config.eye_layers else None,
         )
-        super().__init__(config, held_out=held_out, on_start=on_start, settings=settings)
+        super().__init__(config, **options)
         self.losses = losses
         self.distance = FeatureDistance() if losses.perceptual else None
 
@@ -139,7 +134,7 @@ class ImageTokenizerTask(PictureTask):
         }
         some = slice(0, weights.costly_images)
         if weights.structural:
-            structural = 1 - compute_ssim(made.images[some].mean(dim=1), images[some].mean(dim=1))
+            structural = 1 - gray_ssim(made.images[some], images[some])
             total = total + weights.structural * structural
             metrics["structural"] = structural.detach()
         if self.distance is not None:
@@ -203,6 +198,13 @@ def pixel_loss(
     return (cells * weight).sum() / weight.sum()
 
 
+def gray_ssim(
+    made: Float[Tensor, "batch 3 height width"], images: Float[Tensor, "batch 3 height width"]
+) -> Float[Tensor, ""]:
+    """Return the mean SSIM of pictures in gray, over square windows."""
+    return compute_ssim(made.mean(dim=1), images.mean(dim=1))
+
+
 def judge_painting(
     made: Float[Tensor, "batch 3 height width"], images: Float[Tensor, "batch 3 height width"], out_dir: Path
 ) -> dict[str, float]:
@@ -218,7 +220,7 @@ def judge_painting(
     clipped = made.clamp(0, 1)
     return {
         "psnr": float(-10 * F.mse_loss(clipped, images).log10()),
-        "ssim": float(compute_ssim(clipped.mean(dim=1), images.mean(dim=1))),
+        "ssim": float(gray_ssim(clipped, images)),
     }
 
 

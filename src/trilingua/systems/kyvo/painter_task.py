@@ -5,9 +5,8 @@ painter, without having learned anything. What is painted should look to the tok
 which tells a cube from a cylinder where pixels differ little. Encoder and eye are run and not trained.
 """
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +15,10 @@ from torch import Tensor, nn
 
 from trilingua.core.errors import ConfigError
 from trilingua.data.pictures import PictureBatch
-from trilingua.metrics.structural import compute_ssim
 from trilingua.nn.probes import DenseProbe
 from trilingua.scenes.schema import CLEVR, Schema
-from trilingua.systems.kyvo.image_task import ImageLossConfig, judge_painting, pixel_loss
-from trilingua.systems.kyvo.picture_task import PictureTask
+from trilingua.systems.kyvo.image_task import ImageLossConfig, gray_ssim, judge_painting, pixel_loss
+from trilingua.systems.kyvo.picture_task import PictureTask, PictureTaskOptions
 from trilingua.systems.kyvo.probes import cell_probe
 from trilingua.tokenizers.images import ImageTokenizer
 from trilingua.training.task import Metrics
@@ -33,9 +31,7 @@ class PainterTask(PictureTask):
         images: the tokenizer; all but its painter is frozen.
         losses: of which the errors of pixels, of their structure, and of what is seen count.
         schema: whose objects the eye's probe tells apart, which goes along.
-        held_out: pictures for evaluation; None to skip it.
-        on_start: writes what else a run directory needs, when a run begins.
-        settings: what else a resumed run must agree with.
+        options: those of all training on pictures.
 
     Raises:
         ConfigError: what is seen should count, and the tokenizer has no eye.
@@ -47,9 +43,7 @@ class PainterTask(PictureTask):
         losses: ImageLossConfig,
         *,
         schema: Schema = CLEVR,
-        held_out: PictureBatch | None = None,
-        on_start: Callable[[Path], None] | None = None,
-        settings: Mapping[str, Any] | None = None,
+        **options: Unpack[PictureTaskOptions],
     ) -> None:
         if losses.seen and images.eye is None:
             raise ConfigError(f"losses.seen: {losses.seen}, but images.eye_layers is 0; set it to 0")
@@ -57,7 +51,7 @@ class PainterTask(PictureTask):
         self.model.requires_grad_(False)
         for part in (images.decoder, images.to_pixels):
             part.requires_grad_(True)
-        super().__init__(images.config, held_out=held_out, on_start=on_start, settings=settings)
+        super().__init__(images.config, **options)
         self.losses = losses
 
     def loss(self, batch: PictureBatch) -> tuple[Float[Tensor, ""], Metrics]:
@@ -65,7 +59,7 @@ class PainterTask(PictureTask):
         made, images = self.model(batch.images.float() / 255), batch.plain.float() / 255
         pixels = pixel_loss(made, images, batch.classes[..., 0], self.losses)
         some = slice(0, self.losses.costly_images)
-        structural = 1 - compute_ssim(made[some].mean(dim=1), images[some].mean(dim=1))
+        structural = 1 - gray_ssim(made[some], images[some])
         total = pixels + self.losses.structural * structural
         figures: Metrics = {"pixels": pixels.detach(), "structural": structural.detach()}
         if self.losses.seen:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -16,28 +16,32 @@ from trilingua.tokenizers.sighting import NUM_FREQUENCIES, Sighting
 from trilingua.training.task import TrainTask
 
 
+class PictureTaskOptions(TypedDict, total=False):
+    """What may be given to any training on pictures."""
+
+    held_out: PictureBatch | None
+    """Pictures for evaluation; None to skip it."""
+    on_start: Callable[[Path], None] | None
+    """Writes what else a run directory needs, when a run begins; what that is only the caller knows."""
+    settings: Mapping[str, Any] | None
+    """What else a resumed run must agree with, which only the caller knows too."""
+
+
 class PictureTask(TrainTask):
     """Counts pictures and cells, and writes the run's files when a run begins.
 
     Args:
         config: of the image tokenizer.
-        held_out: pictures for evaluation; None to skip it.
-        on_start: writes what else a run directory needs; what that is only the caller knows.
-        settings: what else a resumed run must agree with, which only the caller knows too.
+        options: whatever of `PictureTaskOptions` is wanted.
     """
 
     model: nn.Module
     """All that is trained or saved."""
 
-    def __init__(
-        self,
-        config: ImageTokenizerConfig,
-        *,
-        held_out: PictureBatch | None,
-        on_start: Callable[[Path], None] | None,
-        settings: Mapping[str, Any] | None,
-    ) -> None:
-        self.config, self.held_out, self.on_start, self.settings = config, held_out, on_start, settings or {}
+    def __init__(self, config: ImageTokenizerConfig, **options: Unpack[PictureTaskOptions]) -> None:
+        self.config = config
+        self.held_out, self.on_start = options.get("held_out"), options.get("on_start")
+        self.settings = options.get("settings") or {}
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what a resumed run must agree with."""
