@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from tests.oracles.decoding import decode_slowly, matches
+from tests.oracles.decoding import decode_slowly, likely_slowly, matches
 
 from trilingua.core.errors import ConfigError, VocabularyError
 from trilingua.inference.decode import decode
 from trilingua.inference.grammar import choice, literal, repeat, sequence, token_set
-from trilingua.inference.sampling import OrderedIds, Sampling
+from trilingua.inference.sampling import EmbeddedIds, OrderedIds, Sampling
 from trilingua.inference.weights import arrange_for_decoding
 from trilingua.models.decoder import Decoder, DecoderConfig
 from trilingua.nn.embeddings import PlacedVectors
@@ -137,6 +137,26 @@ def test_numbers_by_their_mean_equal_the_slow_loop(decoder: Decoder, grammar, or
         assert result.probabilities == pytest.approx(probabilities, rel=1e-3)
         assert matches(grammar, result.ids)
     assert (results == plain) == (ordered.window == ordered.tolerance == 0)
+
+
+@pytest.mark.parametrize("grammar", [SCENE, ANSWERS])
+def test_vectors_are_means_over_what_is_allowed(decoder: Decoder, grammar) -> None:  # type: ignore[no-untyped-def]
+    tables, batch = grammar.compile(30, stop_id=STOP), prompts(6, seed=7)
+    embedded = EmbeddedIds(4, torch.randn(12, 5))  # cuts through both sets of ids
+    results = decode(decoder, batch, tables, embedded=embedded)
+    assert [result.ids for result in results] == [result.ids for result in decode(decoder, batch, tables)]
+    for prompt, result in zip(batch, results, strict=True):
+        for place, chosen in enumerate(result.ids):
+            likely = likely_slowly(decoder, prompt, grammar, result.ids[:place], 30)
+            if chosen not in range(4, 16) or len(likely) == 1:
+                assert place not in result.vectors
+                continue
+            known = {index: mass for index, mass in likely.items() if index in range(4, 16)}
+            mean = sum(mass * embedded.vectors[index - 4] for index, mass in known.items()) / sum(known.values())
+            assert torch.allclose(result.vectors[place], mean, atol=1e-4)
+    assert grammar is ANSWERS or all(result.vectors for result in results)
+    drawn = decode(decoder, batch, tables, embedded=embedded, sampling=Sampling(temperature=1.0))
+    assert not any(result.vectors for result in drawn)
 
 
 @pytest.mark.parametrize("share_wrong", [0.0, 0.3, 1.0])

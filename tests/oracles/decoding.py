@@ -46,6 +46,16 @@ def average_slowly(likely: dict[int, float], best: int, ordered: OrderedIds) -> 
 
 
 @torch.no_grad()
+def likely_slowly(
+    decoder: Decoder, ids: list[int], grammar: Grammar, written: list[int], vocab_size: int
+) -> dict[int, float]:
+    """The probability of each id that may follow what was `written` behind the prompt `ids`, the stop id aside."""
+    allowed = [index for index in range(vocab_size) if goes_on(grammar, [*written, index])]
+    logits = decoder(torch.tensor([ids + written]))[0, -1, allowed]
+    return dict(zip(allowed, logits.softmax(0).tolist(), strict=True))
+
+
+@torch.no_grad()
 def decode_slowly(
     decoder: Decoder,
     prompt: list[int],
@@ -64,7 +74,7 @@ def decode_slowly(
     probabilities: list[float] = []
     means: list[float] = []
     while True:
-        allowed = [index for index in range(vocab_size) if _goes_on(grammar, [*ids, index])]
+        allowed = [index for index in range(vocab_size) if goes_on(grammar, [*ids, index])]
         if matches(grammar, ids):
             allowed.append(stop_id)
         positions = torch.tensor([placed(prompt + ids, places or {})])
@@ -81,7 +91,7 @@ def decode_slowly(
         assert len(ids) < longest
 
 
-def _goes_on(grammar: Grammar, ids: list[int]) -> bool:
+def goes_on(grammar: Grammar, ids: list[int]) -> bool:
     """Whether some sentence starts with `ids`: the places that a reading of them reaches, one past the end allowed."""
     return _prefix(grammar, ids, 0)[1]
 

@@ -124,6 +124,10 @@ def test_a_prediction_is_read_back(sequences, name, with_end):
         for item, (start, stop) in zip(expected[scene].objects, spans, strict=True):
             alone = sequences.scenes.tokenize(Scene(objects=(item,)))
             assert ids[start + 1 : stop] == alone[2:-1]
+    span = sequences.vocabulary.span("image")
+    for image, places in parsed.code_places.items():
+        assert [ids[place] - span.start for place in places] == expected[image]
+    assert len(parsed.code_places) == sum(segment.kind == "image" for segment in TASKS[name].predicted)
 
 
 @pytest.mark.parametrize(

@@ -8,23 +8,20 @@ Knows ids alone.
 Source: Leviathan et al. 2023 (drafted ids are checked in one step).
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 from trilingua.core.errors import ConfigError, VocabularyError
 from trilingua.core.positions import count_positions
+from trilingua.inference.choosing import Choice, Chooser
 from trilingua.inference.grammar import GrammarTables
-from trilingua.inference.sampling import GREEDY, OrderedIds, Sampling, average_ids, sample_ids
-from trilingua.inference.weights import column_major
+from trilingua.inference.sampling import GREEDY, EmbeddedIds, OrderedIds, Sampling
 from trilingua.models.decoder import Decoder
 from trilingua.nn.caches import KVCache
 from trilingua.nn.embeddings import PlacedVectors
@@ -49,6 +46,9 @@ class DecodedSequence:
     """The ids, with the mean that it was rounded from in place of an ordered id that is one."""
     finished: bool
     """The stop id was written; False if `max_new_tokens` came first."""
+    vectors: dict[int, Float[Tensor, " dim"]] = field(default_factory=dict)
+    """For each embedded id that was chosen at temperature 0, by its place in `ids`: the mean of the vectors of all that
+    were allowed there, by their probabilities."""
 
 
 Drafter = Callable[[Sequence[tuple[int, int]], Sequence[Sequence[int]]], list[list[int]]]
@@ -65,6 +65,7 @@ class _Row:
     ids: list[int] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
     means: list[int | float] = field(default_factory=list)
+    vectors: dict[int, Float[Tensor, " dim"]] = field(default_factory=dict)
     pending: list[int] = field(default_factory=list)
     """Ids that are decided but not yet read by the model."""
     draft: list[int] = field(default_factory=list)
@@ -77,14 +78,6 @@ class _Row:
     active: bool = True
 
 
-class _Choice(NamedTuple):
-    """An id that was chosen, as `DecodedSequence` has it."""
-
-    token: int
-    mean: int | float
-    probability: float
-
-
 @torch.inference_mode()
 def decode(
     decoder: Decoder,
@@ -94,6 +87,7 @@ def decode(
     places: Mapping[int, int] = MappingProxyType({}),
     vectors: Sequence[PlacedVectors | None] | None = None,
     ordered: OrderedIds | None = None,
+    embedded: EmbeddedIds | None = None,
     drafter: Drafter | None = None,
     max_new_tokens: int | None = None,
     stop_id: int | None = None,
@@ -111,6 +105,7 @@ def decode(
         places: ids that have a position of their own, as `count_positions` takes them.
         vectors: for each prompt what is seen, given to ids at indices into it.
         ordered: ids that stand for numbers; at temperature 0 the mean within their window is written.
+        embedded: ids that stand for vectors, of which means are wanted at temperature 0.
         drafter: guesses ids ahead at temperature 0 under a grammar; wrong guesses cost time and change nothing.
         max_new_tokens: most ids a row may get, stop id included; None: the grammar's longest sentence.
         stop_id: ends a row; None: the grammar's.
@@ -129,18 +124,16 @@ def decode(
     rows = [row for row in rows if row.active]
     if not rows:
         return [_result(row) for row in results]
-    head = _Head(decoder, grammar)
     table = decoder.embedding.table()
     device = table.device
     generator = generator or sampling.generator(device)
+    choose = Chooser(decoder.head.weight, grammar, sampling, generator, ordered=ordered, embedded=embedded)
     most = max(len(row.pending) for row in rows) + max_new_tokens
     beginnings = _find_beginnings(rows, vectors)
     if len(beginnings) < len(rows):
         cache, seen = _read_beginnings(decoder, beginnings, places, vectors, table, most), None
     else:
         cache, seen = decoder.make_cache(len(rows), most), _placed([row.pending for row in rows], rows, vectors, device)
-    if sampling.temperature > 0 and ordered is not None:
-        ordered = replace(ordered, window=0)
     if sampling.temperature > 0 or grammar is None:
         drafter = None
     for row in rows:
@@ -149,9 +142,7 @@ def decode(
         chunks = [row.pending + row.draft for row in rows]
         placed = [count_positions(chunk, places, last=row.position) for row, chunk in zip(rows, chunks, strict=True)]
         states = _read_chunks(decoder, rows, chunks, placed, cache, table, seen)
-        choices = iter(
-            _choose(head, states, [state for row in rows for _, state in row.stops], sampling, generator, ordered)
-        )
+        choices = iter(choose(states, [state for row in rows for _, state in row.stops]))
         seen = None
         read = [
             _accept(row, chunk, list(islice(choices, len(row.stops))), grammar, stop_id, max_new_tokens)
@@ -197,76 +188,6 @@ def _pad(lines: Sequence[Sequence[int]], device: torch.device) -> Int[Tensor, "l
     """Return lines of different lengths as rows, filled up with zeros."""
     longest = max(map(len, lines))
     return torch.tensor([[*line, *[0] * (longest - len(line))] for line in lines], device=device)
-
-
-def _choose(
-    head: "_Head",
-    states: Float[Tensor, "stop dim"],
-    allowed_in: list[int],
-    sampling: Sampling,
-    generator: torch.Generator,
-    ordered: OrderedIds | None,
-) -> list[_Choice]:
-    """Return what is chosen at each stop, where the grammar is in the state `allowed_in`."""
-    logits, members = head(states, allowed_in)
-    chosen = sample_ids(logits, sampling, generator)
-    probabilities = logits.float().softmax(-1)
-    likelihoods = probabilities.gather(1, chosen[:, None])[:, 0]
-    means = {} if ordered is None else _settle_numbers(chosen, likelihoods, probabilities, members, ordered)
-    written = chosen.tolist() if members is None else [members[choice] for choice in chosen.tolist()]
-    return [
-        _Choice(token, means.get(number, token), probability)
-        for number, (token, probability) in enumerate(zip(written, likelihoods.tolist(), strict=True))
-    ]
-
-
-class _Head:
-    """Logits of the ids that are allowed; when all rows share one allowed set, only that set's rows are computed."""
-
-    def __init__(self, decoder: Decoder, grammar: GrammarTables | None) -> None:
-        self.weight = decoder.head.weight
-        self.grammar = grammar
-        self.rows: dict[int, Tensor] = {}
-        self.masks = None if grammar is None else grammar.masks.to(self.weight.device)
-
-    def __call__(
-        self, last: Float[Tensor, "batch dim"], states: list[int]
-    ) -> tuple[Float[Tensor, "batch allowed"], tuple[int, ...] | None]:
-        """Return logits, and which id each column stands for (None: column i is id i)."""
-        if self.grammar is None or self.masks is None:
-            return functional.linear(last, self.weight), None
-        sets = [self.grammar.set_of_state[state] for state in states]
-        first = sets[0]
-        if all(other == first for other in sets):
-            members = self.grammar.members[first]
-            if first not in self.rows:
-                self.rows[first] = column_major(self.weight[torch.tensor(members, device=self.weight.device)])
-            return functional.linear(last, self.rows[first]), members
-        logits = functional.linear(last, self.weight)
-        return logits.masked_fill(~self.masks[torch.tensor(sets, device=logits.device)], float("-inf")), None
-
-
-def _settle_numbers(
-    chosen: Int[Tensor, " batch"],
-    likelihoods: Float[Tensor, " batch"],
-    probabilities: Float[Tensor, "batch allowed"],
-    members: Sequence[int] | None,
-    ordered: OrderedIds,
-) -> dict[int, float]:
-    """Replace, where an ordered id was chosen, its column and its probability by what `average_ids` makes of them.
-
-    Returns:
-        The mean of each such row, by its place in the batch.
-    """
-    known = range(probabilities.shape[-1]) if members is None else members
-    first, last = (bisect_left(known, bound) for bound in (ordered.start, ordered.stop))
-    rows = ((chosen >= first) & (chosen < last)).nonzero()[:, 0]
-    if not len(rows):
-        return {}
-    ids = torch.tensor(known[first:last], device=chosen.device)
-    averaged = average_ids(probabilities[rows, first:last], chosen[rows] - first, ids, ordered)
-    chosen[rows], likelihoods[rows] = averaged.columns + first, averaged.masses
-    return dict(zip(rows.tolist(), averaged.means.tolist(), strict=True))
 
 
 @dataclass(kw_only=True)
@@ -373,7 +294,7 @@ def _lay_out(row: _Row, grammar: GrammarTables | None, guess: Sequence[int], max
 def _accept(
     row: _Row,
     chunk: Sequence[int],
-    choices: Sequence[_Choice],
+    choices: Sequence[Choice],
     grammar: GrammarTables | None,
     stop_id: int,
     max_new_tokens: int,
@@ -398,13 +319,15 @@ def _accept(
     return 0
 
 
-def _write(row: _Row, choice: _Choice, grammar: GrammarTables | None, stop_id: int) -> None:
+def _write(row: _Row, choice: Choice, grammar: GrammarTables | None, stop_id: int) -> None:
     if grammar is not None:
         row.state = grammar.advance(row.state, choice.token)
         assert row.state >= 0, "the mask allowed an id that the automaton does not"
         row.finished = row.state == grammar.done
     else:
         row.finished = choice.token == stop_id
+    if choice.vector is not None:
+        row.vectors[len(row.ids)] = choice.vector
     row.ids.append(choice.token)
     row.means.append(choice.mean)
     row.probabilities.append(choice.probability)
@@ -430,7 +353,11 @@ def _follow(row: _Row, grammar: GrammarTables | None, stop_id: int, max_new_toke
 def _result(row: _Row) -> DecodedSequence:
     end = len(row.ids) - row.finished
     return DecodedSequence(
-        ids=row.ids[:end], probabilities=row.probabilities[:end], means=row.means[:end], finished=row.finished
+        ids=row.ids[:end],
+        probabilities=row.probabilities[:end],
+        means=row.means[:end],
+        vectors=row.vectors,
+        finished=row.finished,
     )
 
 

@@ -61,6 +61,15 @@ class OrderedIds:
                 raise ConfigError(f"ordered ids: {name} {getattr(self, name)}; expected 0 or more")
 
 
+class EmbeddedIds(NamedTuple):
+    """Ids that stand for vectors, between which a mean may lie."""
+
+    start: int
+    """The id of the first vector."""
+    vectors: Float[Tensor, "id dim"]
+    """What they stand for."""
+
+
 class AveragedIds(NamedTuple):
     """What is written in place of the likeliest ids."""
 

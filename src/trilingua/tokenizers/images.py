@@ -296,7 +296,12 @@ class ImageTokenizer(nn.Module):
     @torch.inference_mode()
     def detokenize(self, codes: Int[Tensor, "batch code"]) -> Float[Tensor, "batch 3 height width"]:
         """Paint the pictures of `codes`, clipped to [0, 1]."""
-        return self.decode(self.quantizer.vectors(codes))[0].clamp(0, 1)
+        return self.paint(self.quantizer.vectors(codes))
+
+    @torch.inference_mode()
+    def paint(self, vectors: Float[Tensor, "batch code code_dim"]) -> Float[Tensor, "batch 3 height width"]:
+        """Paint the pictures of vectors of length 1, codes' or what lies between, clipped to [0, 1]."""
+        return self.decode(vectors)[0].clamp(0, 1)
 
     @property
     def codebook(self) -> Float[Tensor, "vocab code_dim"]:

@@ -140,6 +140,8 @@ class Parsed(NamedTuple):
     """For each scene, where the tokens of its objects start and stop in the predicted ids."""
     object_numbers: dict[str, tuple[int, ...]]
     """For each scene, the numbers that its objects open with, as in a `NumberedScene`."""
+    code_places: dict[str, tuple[int, ...]]
+    """For each image, where its codes, in raster order, stand in the predicted ids; none if their number is wrong."""
 
 
 class SequenceTokenizer:
@@ -245,6 +247,7 @@ class SequenceTokenizer:
         problems: list[str] = []
         object_spans: dict[str, tuple[tuple[int, int], ...]] = {}
         object_numbers: dict[str, tuple[int, ...]] = {}
+        code_places: dict[str, tuple[int, ...]] = {}
         position = 0
         for segment in task.predicted:
             start, end = self.borders[segment.kind]
@@ -264,7 +267,9 @@ class SequenceTokenizer:
                 object_numbers[segment.name] = parsed.numbers
                 problems += [f"{segment.name}: {line}" for line in parsed.problems]
             elif segment.kind == "image":
-                values[segment.name] = self._codes(segment, inner, problems)
+                codes = self._codes(segment, inner, problems)
+                values[segment.name] = None if codes is None else [code for _, code in codes]
+                code_places[segment.name] = tuple(begin + 1 + place for place, _ in codes or ())
             else:
                 text = self._offsets("text", segment, inner, problems)
                 values[segment.name] = self.text.detokenize(text).strip()
@@ -272,7 +277,7 @@ class SequenceTokenizer:
         num_stray = len(ids) - position - (position < len(ids) and ids[-1] == self.vocabulary.end_id)
         if num_stray:
             problems.append(f"{num_stray} stray tokens at the end")
-        return Parsed(values, tuple(problems), object_spans, object_numbers)
+        return Parsed(values, tuple(problems), object_spans, object_numbers, code_places)
 
     def _places(self, schema: Schema) -> dict[int, int]:
         image = 1  # [BEGIN] before it
@@ -304,18 +309,23 @@ class SequenceTokenizer:
             ids.append(code)
         return ids
 
-    def _codes(self, segment: Segment, ids: Sequence[int], problems: list[str]) -> list[int] | None:
-        """Return the image's codes in raster order, or None if they are not as many as a picture has."""
+    def _codes(self, segment: Segment, ids: Sequence[int], problems: list[str]) -> list[tuple[int, int]] | None:
+        """Return the image's codes in raster order, each behind its place in `ids`.
+
+        None if they are not as many as a picture has.
+        """
         written = [index for index in ids if index not in self._known_places]
         if list(ids) != self._with_places(written):
             problems.append(f"{segment.name}: its places are not marked as they should be")
-        codes = self._offsets("image", segment, written, problems)
+        span = self.vocabulary.span("image")
+        places = [place for place, index in enumerate(ids) if index in span]
+        codes = list(zip(places, self._offsets("image", segment, written, problems), strict=True))
         if len(codes) != self.codes_per_image:
             problems.append(f"{segment.name}: has {len(codes)} image codes, a picture has {self.codes_per_image}")
             return None
         if not segment.centre_out:
             return codes
-        raster = [0] * len(codes)
+        raster = codes.copy()
         for code, position in zip(codes, centre_out_order(len(codes)), strict=True):
             raster[position] = code
         return raster

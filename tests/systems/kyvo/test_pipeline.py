@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional
 
 import trilingua
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.core.io import read_json
+from trilingua.core.positions import count_positions
 from trilingua.data.clevr.files import ClevrFolder
 from trilingua.data.clevr.staging import stage
 from trilingua.data.clevr.views import view_of
@@ -23,7 +25,7 @@ from trilingua.systems.kyvo.grammars import answer_words
 from trilingua.systems.kyvo.pipeline import Answer, Kyvo
 from trilingua.systems.kyvo.seeing import SeenPicture
 from trilingua.systems.kyvo.standing import stand_as_sighted
-from trilingua.tokenizers.images import ImageTokenizer
+from trilingua.tokenizers.images import ImageTokenizer, pixels_to_image
 from trilingua.tokenizers.numbers import NumberGrid
 from trilingua.tokenizers.sequences import TASKS, Parsed
 
@@ -221,7 +223,7 @@ def test_a_place_counts_as_right_within_a_quarter_of_a_metre(tiny_model):
 
 def test_the_program_is_run_if_it_is_asked_for(tiny_model, pictures, scenes, monkeypatch):
     def parse(task, decoded):
-        return Parsed({"program": "scene count", "answer": "no"}, (), {}, {})
+        return Parsed({"program": "scene count", "answer": "no"}, (), {}, {}, {})
 
     monkeypatch.setattr(tiny_model, "_parse", parse)
     (direct,), (by_program,) = (
@@ -302,6 +304,25 @@ def test_rendered_pictures(tiny_model, scenes):
     # What is drawn does not depend on the order in which a scene lists its objects.
     turned = scenes[0].replace(objects=scenes[0].objects[::-1], relationships={})
     assert_same_picture(tiny_model.render(turned), single[0])
+
+
+def test_the_mean_of_the_likely_codes_is_painted(tiny_model, scenes):
+    values = [{"scene": stage(scene)} for scene in scenes]
+    (decoded, *_) = tiny_model.decode_task("rendering", values)
+    parsed = tiny_model.sequences.parse(TASKS["rendering"], decoded.ids)
+    codebook, prompt = tiny_model.images.codebook, tiny_model.tokenize("rendering", scene=scenes[0])
+    span = tiny_model.sequences.vocabulary.span("image")
+    positions = count_positions([*prompt, *decoded.ids], tiny_model.sequences.places)
+    with torch.inference_mode():
+        logits = tiny_model.decoder(torch.tensor([[*prompt, *decoded.ids]]), positions=torch.tensor([positions]))[0]
+        cells = [logits[len(prompt) + place - 1] for place in parsed.code_places["image"]]
+        means = torch.stack([cell[span.start : span.start + span.size].softmax(-1) @ codebook for cell in cells])
+        (painted,) = tiny_model.images.paint(functional.normalize(means, dim=-1)[None])
+    assert_same_picture(tiny_model.draw([decoded])[0], pixels_to_image(painted))
+    assert_same_picture(tiny_model.render(scenes)[0], pixels_to_image(painted))
+    drawn = tiny_model.decode_task("rendering", values[:1], sampling=Sampling(temperature=1.0))
+    codes = tiny_model.sequences.parse(TASKS["rendering"], drawn[0].ids).values["image"]
+    assert_same_picture(tiny_model.draw(drawn)[0], tiny_model.paint([codes])[0])
 
 
 def test_a_scene_is_drawn_as_its_own_camera_sees_it(tiny_model, scenes):
@@ -557,9 +578,9 @@ def test_a_picture_that_is_given_several_times_is_looked_at_once(tiny_model, pic
 
 def test_many_pictures_are_seen_and_painted_a_few_at_a_time(tiny_model, pictures, monkeypatch):
     sizes = []
-    encode, paint = tiny_model.images.encode, tiny_model.images.detokenize
+    encode, paint = tiny_model.images.encode, tiny_model.images.paint
     monkeypatch.setattr(tiny_model.images, "encode", lambda batch: sizes.append(len(batch)) or encode(batch))
-    monkeypatch.setattr(tiny_model.images, "detokenize", lambda batch: sizes.append(len(batch)) or paint(batch))
+    monkeypatch.setattr(tiny_model.images, "paint", lambda batch: sizes.append(len(batch)) or paint(batch))
     many = [picture.rotate(angle) for angle in range(0, 180, 10) for picture in pictures[:1]]
     seen = tiny_model._see(many)
     assert sizes == [4, 4, 4, 4, 2]

@@ -92,8 +92,7 @@ def _draw(model: Kyvo, records: list[SceneRecord], path: Path) -> float:
     """Write the tokenizer's reconstructions above the model's own pictures of the same scenes; return their SSIM."""
     staged = [model.sequences.scenes.detokenize(record.staged).scene for record in records]
     decoded = model.decode_task("rendering", [{"scene": scene} for scene in staged])
-    codes = [model.sequences.parse(TASKS["rendering"], item.ids).values["image"] for item in decoded]
-    painted = [model.paint(row) for row in ([record.image.tolist() for record in records], codes)]
+    painted = [model.paint([record.image.tolist() for record in records]), model.draw(decoded)]
     rows = [np.concatenate([np.asarray(picture) for picture in row], axis=1) for row in painted]
     Image.fromarray(np.concatenate(rows)).save(path)
     return float(score_images(painted[1], painted[0])["ssim"])
