@@ -38,7 +38,7 @@ class LoaderConfig:
     blind_share: float = 0.0
     """Share of the scenes whose sequences leave the picture out and begin with the scene. A picture costs 320 tokens
     to read and some 50 to see, and tells an edit or an answer little that the scene does not."""
-    blind_mix: dict[str, float] = field(default_factory=lambda: {"editing": 2.0, "qa": 6.0})
+    blind_mix: dict[str, float] = field(default_factory=lambda: {"rendering": 0.0, "editing": 2.0, "qa": 6.0})
     """As `mix`, for these scenes; tasks that are given nothing but a picture have no place in it."""
     code_share: float = 1.0
     """Share of the scenes whose given picture is read as its codes, as published; the others are seen: the cells

@@ -222,7 +222,7 @@ def kyvo_clevr() -> KyvoConfig:
         loader=LoaderConfig(
             mix={"recognition": 1.0, "rendering": 0.4, "editing": 0.1, "qa": 0.2},
             blind_share=0.45,
-            blind_mix={"editing": 3.0, "qa": 8.0},
+            blind_mix={"rendering": 0.0, "editing": 3.0, "qa": 8.0},
             code_share=0.1,
             segment_weights={"image": 0.25, "program": 3.0, "reference": 3.0, "answer": 8.0},
             changed_weight=8.0,
