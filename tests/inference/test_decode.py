@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from tests.oracles.decoding import decode_slowly, likely_slowly, matches
+from tests.oracles.decoding import decode_means_slowly, decode_slowly, matches
+from torch.nn import functional
 
 from trilingua.core.errors import ConfigError, VocabularyError
 from trilingua.inference.decode import decode
 from trilingua.inference.grammar import choice, literal, repeat, sequence, token_set
-from trilingua.inference.sampling import EmbeddedIds, OrderedIds, Sampling
+from trilingua.inference.sampling import OrderedIds, Sampling
 from trilingua.inference.weights import arrange_for_decoding
 from trilingua.models.decoder import Decoder, DecoderConfig
 from trilingua.nn.embeddings import PlacedVectors
@@ -139,24 +140,30 @@ def test_numbers_by_their_mean_equal_the_slow_loop(decoder: Decoder, grammar, or
     assert (results == plain) == (ordered.window == ordered.tolerance == 0)
 
 
-@pytest.mark.parametrize("grammar", [SCENE, ANSWERS])
-def test_vectors_are_means_over_what_is_allowed(decoder: Decoder, grammar) -> None:  # type: ignore[no-untyped-def]
-    tables, batch = grammar.compile(30, stop_id=STOP), prompts(6, seed=7)
-    embedded = EmbeddedIds(4, torch.randn(12, 5))  # cuts through both sets of ids
-    results = decode(decoder, batch, tables, embedded=embedded)
-    assert [result.ids for result in results] == [result.ids for result in decode(decoder, batch, tables)]
+@pytest.mark.parametrize("drafted", [False, True])
+@pytest.mark.parametrize("grammar", [SCENE, ANSWERS, sequence(literal(4), repeat(token_set(range(15, 26)), 3, 6))])
+def test_means_of_codes_equal_the_slow_loop(decoder_with_codes: Decoder, grammar, drafted: bool) -> None:  # type: ignore[no-untyped-def]
+    decoder, tables, batch = decoder_with_codes, grammar.compile(30, stop_id=STOP), prompts(6, seed=7)
+    decoder.embedding.set_codebook(functional.normalize(torch.randn(10, 6), dim=-1), scale=False)
+    plain = decode(decoder, batch, tables)
+
+    def draft(places: Sequence[tuple[int, int]], written: Sequence[Sequence[int]]) -> list[list[int]]:
+        likely = [next((r.ids for r in plain if r.ids[: len(ids)] == list(ids)), []) for ids in written]
+        return [whole[len(ids) : len(ids) + 3] for whole, ids in zip(likely, written, strict=True)]
+
+    results = decode(decoder, batch, tables, average_codes=True, drafter=draft if drafted else None)
     for prompt, result in zip(batch, results, strict=True):
-        for place, chosen in enumerate(result.ids):
-            likely = likely_slowly(decoder, prompt, grammar, result.ids[:place], 30)
-            if chosen not in range(4, 16) or len(likely) == 1:
-                assert place not in result.vectors
-                continue
-            known = {index: mass for index, mass in likely.items() if index in range(4, 16)}
-            mean = sum(mass * embedded.vectors[index - 4] for index, mass in known.items()) / sum(known.values())
+        ids, means = decode_means_slowly(decoder, prompt, grammar, 30, STOP, 60)
+        assert result.ids == ids
+        assert sorted(result.vectors) == sorted(means)
+        for place, mean in means.items():
             assert torch.allclose(result.vectors[place], mean, atol=1e-4)
     assert grammar is ANSWERS or all(result.vectors for result in results)
-    drawn = decode(decoder, batch, tables, embedded=embedded, sampling=Sampling(temperature=1.0))
-    assert not any(result.vectors for result in drawn)
+    drawn = [
+        decode(decoder, batch, tables, average_codes=wanted, sampling=Sampling(temperature=1.0))
+        for wanted in (False, True)
+    ]
+    assert drawn[0] == drawn[1]
 
 
 @pytest.mark.parametrize("share_wrong", [0.0, 0.3, 1.0])

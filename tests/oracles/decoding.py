@@ -46,13 +46,34 @@ def average_slowly(likely: dict[int, float], best: int, ordered: OrderedIds) -> 
 
 
 @torch.no_grad()
-def likely_slowly(
-    decoder: Decoder, ids: list[int], grammar: Grammar, written: list[int], vocab_size: int
-) -> dict[int, float]:
-    """The probability of each id that may follow what was `written` behind the prompt `ids`, the stop id aside."""
-    allowed = [index for index in range(vocab_size) if goes_on(grammar, [*written, index])]
-    logits = decoder(torch.tensor([ids + written]))[0, -1, allowed]
-    return dict(zip(allowed, logits.softmax(0).tolist(), strict=True))
+def decode_means_slowly(
+    decoder: Decoder, prompt: list[int], grammar: Grammar, vocab_size: int, stop_id: int, longest: int
+) -> tuple[list[int], dict[int, torch.Tensor]]:
+    """As `decode_slowly`, but of each image code that was chosen the mean of those that were allowed is read on.
+
+    Returns the ids, and the means by their places.
+    """
+    ids: list[int] = []
+    means: dict[int, torch.Tensor] = {}
+    codes = range(decoder.config.first_code, decoder.config.vocab_size)
+    while True:
+        allowed = [index for index in range(vocab_size) if goes_on(grammar, [*ids, index])]
+        if matches(grammar, ids):
+            allowed.append(stop_id)
+        table, read = decoder.embedding.table(), prompt + ids
+        for place, mean in means.items():
+            read[len(prompt) + place] = len(table)
+            table = torch.cat([table, (decoder.embedding.projector @ mean)[None]])
+        logits = decoder.head(decoder.hidden(torch.tensor([read]), table=table))[0, -1, allowed]
+        best = allowed[int(logits.argmax())]
+        if best == stop_id:
+            return ids, means
+        if best in codes and len(allowed) > 1:
+            likely = {i: p for i, p in zip(allowed, logits.softmax(0).tolist(), strict=True) if i in codes}
+            total = sum(mass * decoder.embedding.codebook[i - codes.start] for i, mass in likely.items())
+            means[len(ids)] = total / total.norm()
+        ids.append(best)
+        assert len(ids) < longest
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ class Chooser:
         sampling: how an id is chosen.
         generator: source of the draws.
         ordered: as `decode` takes them; nothing is averaged above temperature 0.
-        embedded: as `decode` takes them.
+        embedded: ids of whose vectors the mean is wanted, if not above temperature 0.
     """
 
     def __init__(
@@ -117,14 +117,13 @@ def _average_vectors(
     known: Sequence[int],
     embedded: EmbeddedIds,
 ) -> dict[int, Float[Tensor, " dim"]]:
-    """Return the mean vector at each stop where an embedded id was chosen, by its number."""
+    """Return the mean vector, of length 1, at each stop where an embedded id was chosen, by its number."""
     columns = _columns(known, embedded.start, embedded.start + len(embedded.vectors))
     rows = _rows_within(chosen, columns)
     if not len(rows):
         return {}
     which = torch.tensor(known[columns], device=chosen.device) - embedded.start
-    weights = probabilities[rows, columns]
-    means = weights @ embedded.vectors[which] / weights.sum(-1, keepdim=True)
+    means = functional.normalize(probabilities[rows, columns] @ embedded.vectors[which].float(), dim=-1)
     return dict(zip(rows.tolist(), means, strict=True))
 
 

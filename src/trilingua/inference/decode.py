@@ -47,8 +47,7 @@ class DecodedSequence:
     finished: bool
     """The stop id was written; False if `max_new_tokens` came first."""
     vectors: dict[int, Float[Tensor, " dim"]] = field(default_factory=dict)
-    """For each embedded id that was chosen at temperature 0, by its place in `ids`: the mean of the vectors of all that
-    were allowed there, by their probabilities."""
+    """For each image code that was averaged, by its place in `ids`: the mean of the code vectors, of length 1."""
 
 
 Drafter = Callable[[Sequence[tuple[int, int]], Sequence[Sequence[int]]], list[list[int]]]
@@ -87,7 +86,7 @@ def decode(
     places: Mapping[int, int] = MappingProxyType({}),
     vectors: Sequence[PlacedVectors | None] | None = None,
     ordered: OrderedIds | None = None,
-    embedded: EmbeddedIds | None = None,
+    average_codes: bool = False,
     drafter: Drafter | None = None,
     max_new_tokens: int | None = None,
     stop_id: int | None = None,
@@ -105,7 +104,8 @@ def decode(
         places: ids that have a position of their own, as `count_positions` takes them.
         vectors: for each prompt what is seen, given to ids at indices into it.
         ordered: ids that stand for numbers; at temperature 0 the mean within their window is written.
-        embedded: ids that stand for vectors, of which means are wanted at temperature 0.
+        average_codes: at temperature 0, read the mean of the image codes that are allowed, by their probabilities, in
+            place of the likeliest one, which is written; and return it.
         drafter: guesses ids ahead at temperature 0 under a grammar; wrong guesses cost time and change nothing.
         max_new_tokens: most ids a row may get, stop id included; None: the grammar's longest sentence.
         stop_id: ends a row; None: the grammar's.
@@ -127,6 +127,11 @@ def decode(
     table = decoder.embedding.table()
     device = table.device
     generator = generator or sampling.generator(device)
+    embedded = None
+    if average_codes:
+        embedded = EmbeddedIds(decoder.config.first_code, decoder.embedding.codebook)
+        # Behind the ids' rows there is one for each mean that is read together.
+        table = torch.cat([table, table.new_zeros(len(rows), table.shape[1])])
     choose = Chooser(decoder.head.weight, grammar, sampling, generator, ordered=ordered, embedded=embedded)
     most = max(len(row.pending) for row in rows) + max_new_tokens
     beginnings = _find_beginnings(rows, vectors)
@@ -172,8 +177,17 @@ def _read_chunks(
     table: Float[Tensor, "vocab dim"],
     vectors: PlacedVectors | None,
 ) -> Float[Tensor, "stop dim"]:
-    """Read the chunk of each row, at its positions, and return the states at the rows' stops, row by row."""
+    """Read the chunk of each row, at its positions, and return the states at the rows' stops, row by row.
+
+    A chunk begins with the id that was chosen last. Where a mean is known of it, this is read in its place.
+    """
     ids, positions = _pad(chunks, table.device), _pad(placed, table.device)
+    last = [row.vectors.get(len(row.ids) - len(row.pending)) for row in rows]
+    averaged = [place for place, mean in enumerate(last) if mean is not None]
+    if averaged:
+        fresh = torch.arange(len(averaged), device=table.device) + decoder.config.vocab_size
+        table[fresh] = decoder.embedding.code_rows(torch.stack([mean for mean in last if mean is not None]))
+        ids[averaged, 0] = fresh
     # A row that is done but still in the batch reads nothing, and stops nowhere.
     ends = None
     if ids.shape[1] > 1 and not any(row.draft for row in rows):
@@ -314,7 +328,8 @@ def _accept(
         _follow(row, grammar, stop_id, max_new_tokens)
         if not row.active:
             row.pending, row.draft, row.stops = [], [], []
-        if not row.active or at + 1 == len(chunk) or chunk[at + 1] != choice.token:
+        right = at + 1 < len(chunk) and chunk[at + 1] == choice.token and choice.vector is None
+        if not row.active or not right:
             return at + 1
     return 0
 
@@ -356,7 +371,7 @@ def _result(row: _Row) -> DecodedSequence:
         ids=row.ids[:end],
         probabilities=row.probabilities[:end],
         means=row.means[:end],
-        vectors=row.vectors,
+        vectors={place: mean for place, mean in row.vectors.items() if place < end},
         finished=row.finished,
     )
 

@@ -62,7 +62,7 @@ class OrderedIds:
 
 
 class EmbeddedIds(NamedTuple):
-    """Ids that stand for vectors, between which a mean may lie."""
+    """Ids that stand for vectors of length 1, between which a mean may lie."""
 
     start: int
     """The id of the first vector."""

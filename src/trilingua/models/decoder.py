@@ -78,7 +78,12 @@ class DecoderConfig:
     @property
     def vocab_size(self) -> int:
         """Number of ids over all spans."""
-        return self.num_text + self.num_markers + self.num_numbers + self.num_image_codes
+        return self.first_code + self.num_image_codes
+
+    @property
+    def first_code(self) -> int:
+        """The id of the first image code."""
+        return self.num_text + self.num_markers + self.num_numbers
 
 
 class DecoderLayer(nn.Module):

@@ -130,8 +130,13 @@ class UnifiedEmbedding(nn.Module):
             assert numbers is not None
             parts = [self.text, self.markers, numbers]
             if self.codebook.shape[0]:
-                parts.append(functional.linear(self.codebook, self.projector))
+                parts.append(self.code_rows(self.codebook))
             return torch.cat(parts)
+
+    def code_rows(self, vectors: Float[Tensor, "code code_dim"]) -> Float[Tensor, "code dim"]:
+        """Return the embedding of code vectors, or of what lies between them."""
+        with torch.autocast(vectors.device.type, enabled=False):
+            return functional.linear(vectors.to(self.projector.dtype), self.projector)
 
     def forward(
         self,

@@ -309,15 +309,19 @@ def test_rendered_pictures(tiny_model, scenes):
 def test_the_mean_of_the_likely_codes_is_painted(tiny_model, scenes):
     values = [{"scene": stage(scene)} for scene in scenes]
     (decoded, *_) = tiny_model.decode_task("rendering", values)
-    parsed = tiny_model.sequences.parse(TASKS["rendering"], decoded.ids)
-    codebook, prompt = tiny_model.images.codebook, tiny_model.tokenize("rendering", scene=scenes[0])
-    span = tiny_model.sequences.vocabulary.span("image")
-    positions = count_positions([*prompt, *decoded.ids], tiny_model.sequences.places)
+    codes = tiny_model.sequences.parse(TASKS["rendering"], decoded.ids)
+    means = torch.stack([decoded.vectors[place] for place in codes.code_places["image"]])
+    # The first cell that is written is known from the prompt alone.
+    prompt, span = tiny_model.tokenize("rendering", scene=scenes[0]), tiny_model.sequences.vocabulary.span("image")
+    first = min(decoded.vectors)
+    read = [*prompt, *decoded.ids[:first]]
     with torch.inference_mode():
-        logits = tiny_model.decoder(torch.tensor([[*prompt, *decoded.ids]]), positions=torch.tensor([positions]))[0]
-        cells = [logits[len(prompt) + place - 1] for place in parsed.code_places["image"]]
-        means = torch.stack([cell[span.start : span.start + span.size].softmax(-1) @ codebook for cell in cells])
-        (painted,) = tiny_model.images.paint(functional.normalize(means, dim=-1)[None])
+        positions = torch.tensor([count_positions(read, tiny_model.sequences.places)])
+        likely = tiny_model.decoder(torch.tensor([read]), positions=positions)[0, -1][span.start :].softmax(-1)
+        assert torch.allclose(
+            decoded.vectors[first], functional.normalize(likely @ tiny_model.images.codebook, dim=0), atol=1e-4
+        )
+        (painted,) = tiny_model.images.paint(means[None])
     assert_same_picture(tiny_model.draw([decoded])[0], pixels_to_image(painted))
     assert_same_picture(tiny_model.render(scenes)[0], pixels_to_image(painted))
     drawn = tiny_model.decode_task("rendering", values[:1], sampling=Sampling(temperature=1.0))

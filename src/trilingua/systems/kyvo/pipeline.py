@@ -16,14 +16,13 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 
 from trilingua.core.errors import ConfigError, InputError
 from trilingua.data.clevr.staging import stage
 from trilingua.data.clevr.views import VIEW_FIELD, view_of, with_camera
 from trilingua.inference.decode import DecodedSequence, decode
 from trilingua.inference.grammar import GrammarTables
-from trilingua.inference.sampling import GREEDY, EmbeddedIds, OrderedIds, Sampling
+from trilingua.inference.sampling import GREEDY, OrderedIds, Sampling
 from trilingua.inference.weights import arrange_for_decoding
 from trilingua.metrics.calibration import ScoreMap
 from trilingua.models.decoder import Decoder
@@ -315,8 +314,7 @@ class Kyvo:
     def draw(self, decoded: Sequence[DecodedSequence]) -> list[Image.Image]:
         """Return the pictures of what `decode_task` wrote of the task "rendering".
 
-        Where the likeliest codes were written, the mean of all that were likely is painted in place of each of them: a
-        code stands for more than the decoder knows, and between two codes lies what neither shows.
+        Where codes were averaged, their mean is painted in place of the likeliest one, which `paint` would show.
         """
         drawn = []
         for item in decoded:
@@ -324,7 +322,7 @@ class Kyvo:
             codes = self.images.quantizer.vectors(torch.tensor(parsed.values["image"]).to(self.device))
             known = zip(parsed.code_places["image"], codes, strict=True)
             drawn.append(torch.stack([item.vectors.get(place, code) for place, code in known]))
-        return self._paint(functional.normalize(torch.stack(drawn), dim=-1))
+        return self._paint(torch.stack(drawn))
 
     def _paint(self, vectors: Float[Tensor, "picture code code_dim"]) -> list[Image.Image]:
         return [pixels_to_image(picture) for batch in vectors.split(_BATCH) for picture in self.images.paint(batch)]
@@ -353,8 +351,6 @@ class Kyvo:
         sees = constrained and not self.read_codes
         prompts = [self.sequences.prompt(_task(task), as_written(item, sees=sees)) for item in values]
         vectors, ordered = None, self._ordered
-        start = self.sequences.vocabulary.span("image").start
-        embedded = EmbeddedIds(start, self.images.codebook) if constrained else None
         if not constrained:
             ordered = dataclasses.replace(ordered, window=0)
         if sees:
@@ -377,7 +373,7 @@ class Kyvo:
                     places=self.sequences.places if constrained else {},
                     vectors=None if vectors is None else vectors[start : start + _BATCH],
                     ordered=ordered,
-                    embedded=embedded,
+                    average_codes=constrained,
                     drafter=drafter,
                     max_new_tokens=limit,
                     stop_id=grammar.stop_id,
