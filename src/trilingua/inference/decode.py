@@ -3,7 +3,8 @@
 Prompts are read once into a key-value cache, and what several of them begin with once for all. Ids that the
 grammar forces are never asked of the model: they ride along in the chunk of the id that was chosen before them. So do
 ids that someone drafts, which the model then only checks: what is written is what it would have written without.
-Knows ids alone.
+Image codes stand for vectors: in place of the likeliest one the mean of the likely ones can be read. Knows ids alone
+otherwise.
 
 Source: Leviathan et al. 2023 (drafted ids are checked in one step).
 """
