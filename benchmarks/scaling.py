@@ -11,6 +11,7 @@ No recognition by an eye can come above its score. Runs that are finished are ke
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +27,11 @@ import trilingua
 from trilingua.core.config import replace_dotted
 from trilingua.core.io import read_json, write_json
 from trilingua.data.clevr.files import ClevrFolder
+from trilingua.data.clevr.staging import stage
+from trilingua.data.renderers.views import REFERENCE_VIEW
 from trilingua.metrics.image import score_images
 from trilingua.metrics.scaling import ScalingLaw, fit_scaling_law
+from trilingua.metrics.scene_match import score_scenes
 from trilingua.systems.kyvo.build import Tokenizers, build_decoder, load_tokenizers, write_tokenizer_files
 from trilingua.systems.kyvo.config import (
     KyvoConfig,
@@ -37,9 +41,25 @@ from trilingua.systems.kyvo.config import (
     kyvo_clevr_tokenizers,
 )
 from trilingua.systems.kyvo.evaluate import evaluate_folder
+from trilingua.systems.kyvo.pipeline import Kyvo
 from trilingua.systems.kyvo.train import train_decoder, train_tokenizers
 from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig, pixels_to_image
 from trilingua.training.checkpoints import find_checkpoint, require_checkpoint, save_module
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """What is told of a run."""
+
+    name: str
+    is_score: bool = True
+    """It is to be raised, and at most 1, so that what is missing to 1 is fitted; or it is to be lowered, and fitted."""
+    wanted: tuple[float, ...] = ()
+    """The values that are asked about."""
+
+    def falling(self, value: float) -> float:
+        """Return what falls as a run gets better, given a value; and the value, given that."""
+        return 1 - value if self.is_score else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +68,8 @@ class Outcome:
 
     examples: int
     """Pictures or scenes that it has seen."""
-    score: float
-    """What is to be raised, at most 1."""
-    loss: float
-    """What is to be lowered."""
+    values: tuple[float, ...]
+    """Of each measure of the study."""
 
 
 @dataclass(kw_only=True)
@@ -69,9 +87,12 @@ class Eye:
 
     depths: ClassVar = (1, 3, 6)
     lengths: ClassVar = (320, 640, 1280, 2560)
-    names: ClassVar = ("pictures", "place_score", "place_error, m")
+    examples: ClassVar = "pictures"
+    measures: ClassVar = (
+        Measure(name="place_score", wanted=(0.9212, 0.95)),
+        Measure(name="place_error, m", is_score=False),
+    )
     learned: ClassVar = 0.2
-    wanted: ClassVar = (0.9212, 0.95)
 
     @cached_property
     def blind(self) -> Path:
@@ -119,7 +140,7 @@ class Eye:
         figures = last_figures(run, steps, names)
         if figures is None:
             return None
-        return Outcome(examples=steps * config.batch_size, score=figures["place_score"], loss=figures["place_error"])
+        return Outcome(examples=steps * config.batch_size, values=tuple(figures.values()))
 
 
 @dataclass(kw_only=True)
@@ -137,9 +158,12 @@ class Codes:
 
     depths: ClassVar = (1, 2, 4)
     lengths: ClassVar = (400, 800, 1600)
-    names: ClassVar = ("pictures", "SSIM", "loss of pixels")
+    examples: ClassVar = "pictures"
+    measures: ClassVar = (
+        Measure(name="SSIM", wanted=(0.9505,)),
+        Measure(name="mean squared error", is_score=False, wanted=(0.0010,)),
+    )
     learned: ClassVar = 0.0
-    wanted: ClassVar = (0.9505,)
     num_judged: ClassVar = 100
 
     def configure(self, depth: int, steps: int) -> TokenizersConfig:
@@ -172,10 +196,8 @@ class Codes:
             if train_tokenizers(config, run, resume=find_checkpoint(run) is not None).reason == "interrupted":
                 return None
             write_json(judged, self._judge(load_tokenizers(run).images))
-        losses = [line["pixels"] for line in read_figures(run) if "pixels" in line]
-        return Outcome(
-            examples=steps * config.batch_size, score=read_json(judged)["ssim"], loss=float(np.mean(losses[-2:]))
-        )
+        figures = read_json(judged)
+        return Outcome(examples=steps * config.batch_size, values=(figures["ssim"], figures["l2"]))
 
     def _judge(self, images: ImageTokenizer) -> dict[str, float | int]:
         folder = ClevrFolder(self.test)
@@ -205,12 +227,8 @@ class Decoders:
 
     task: ClassVar[str]
     """What they learn."""
-    figure: ClassVar[str]
-    """The evaluation's name of the score."""
     loss: ClassVar[str]
-    """The training's name of the loss."""
-    num_judged: ClassVar[int | None] = None
-    """Scenes of `test` that a run is judged on; None for all."""
+    """The training's name of the loss, which is the last of the measures."""
 
     @cached_property
     def known(self) -> Tokenizers:
@@ -250,14 +268,16 @@ class Decoders:
             resume = find_checkpoint(run) is not None
             if train_decoder(self.configure(depth, steps), run, resume=resume).reason == "interrupted":
                 return None
-            folder = ClevrFolder(self.test)
-            write_json(judged, evaluate_folder(trilingua.load(run), folder, (self.task,), limit=self.num_judged))
+            write_json(judged, self.judge(trilingua.load(run), ClevrFolder(self.test)))
         losses = [line[self.loss] for line in read_figures(run) if self.loss in line]
         return Outcome(
             examples=require_checkpoint(run).state["stream"]["next_scene"],
-            score=read_json(judged)[self.task][self.figure],
-            loss=float(np.mean(losses[-2:])),
+            values=(*read_json(judged).values(), float(np.mean(losses[-2:]))),
         )
+
+    def judge(self, model: Kyvo, folder: ClevrFolder) -> dict[str, float]:
+        """Return the measures but the loss, in their order."""
+        raise NotImplementedError
 
 
 @dataclass(kw_only=True)
@@ -265,34 +285,54 @@ class Recognizer(Decoders):
     """Decoders that do nothing but recognize, from nothing; each scene once."""
 
     task: ClassVar = "recognition"
-    figure: ClassVar = "jaccard"
     loss: ClassVar = "loss_numbers"
     depths: ClassVar = (2, 4, 6)
     lengths: ClassVar = (150, 300, 600, 1200)
-    names: ClassVar = ("scenes", "Jaccard index", "loss of a number, nats")
+    examples: ClassVar = "scenes"
+    measures: ClassVar = (
+        Measure(name="Jaccard index", wanted=(0.9212, 0.95)),
+        Measure(name="loss of a number, nats", is_score=False),
+    )
     learned: ClassVar = 0.2
-    wanted: ClassVar = (0.9212, 0.95)
+
+    def judge(self, model: Kyvo, folder: ClevrFolder) -> dict[str, float]:
+        """Return the Jaccard index."""
+        return {"jaccard": evaluate_folder(model, folder, (self.task,))[self.task]["jaccard"]}
 
 
 @dataclass(kw_only=True)
 class Drawer(Decoders):
-    """Decoders that do nothing but draw, from nothing; each scene once."""
+    """Decoders that do nothing but draw, from nothing; each scene once. What they drew the shipped model recognizes."""
 
     task: ClassVar = "rendering"
-    figure: ClassVar = "ssim"
     loss: ClassVar = "loss_image"
-    num_judged: ClassVar = 100
     depths: ClassVar = (2, 4, 6)
     lengths: ClassVar = (400, 800, 1600)
-    names: ClassVar = ("scenes", "SSIM", "loss of a code, nats")
+    examples: ClassVar = "scenes"
+    measures: ClassVar = (
+        Measure(name="SSIM", wanted=(0.9505,)),
+        Measure(name="mean squared error", is_score=False, wanted=(0.0010,)),
+        Measure(name="Jaccard index of what is recognized", wanted=(0.8,)),
+        Measure(name="loss of a code, nats", is_score=False),
+    )
     learned: ClassVar = 0.0
-    wanted: ClassVar = (0.9505,)
+    num_judged: ClassVar = 100
+
+    def judge(self, model: Kyvo, folder: ClevrFolder) -> dict[str, float]:
+        """Return how like drawings are to pictures, and what is recognized in them from where they are drawn."""
+        scenes = list(folder.scenes(self.num_judged))
+        pictures = model.render(scenes)
+        alike = score_images(pictures, [folder.image(scene.image_filename) for scene in scenes])
+        found = trilingua.load().recognize(pictures, camera=REFERENCE_VIEW.camera)
+        recognized = score_scenes(found, [stage(scene) for scene in scenes])
+        return {"ssim": alike["ssim"], "l2": alike["l2"], "jaccard": recognized["jaccard"]}
 
 
 Study = Eye | Codes | Recognizer | Drawer
-"""What can be studied. `depths` in layers and `lengths` in steps say which runs there are, `names` what they count.
-`learned` is the score from which on a run counts: places are guessed, then found at once, and before that no power law
-holds. `wanted` are the scores that are asked about: what the paper's model reaches, and the goal."""
+"""What can be studied. `depths` in layers and `lengths` in steps say which runs there are, `examples` what they see,
+and `measures` what is told of them, the first of which is drawn. `learned` is its value from which on a run counts:
+places are guessed, then found at once, and before that no power law holds. The wanted values are what the paper's model
+reaches, and the goal."""
 
 
 def main(study: Study, *, plot: Path | None = None) -> None:
@@ -302,41 +342,34 @@ def main(study: Study, *, plot: Path | None = None) -> None:
         study: what is trained.
         plot: picture to write.
     """
-    amounts, outcomes = [], []
-    examples, score, loss = study.names
-    table = Section(title=type(study).__name__, header=("layers", "parameters", examples, score, loss))
+    rows: list[Sequence[str]] = []
+    amounts, values = [], []
     sizes = {depth: study.parameters(depth) for depth in study.depths}
     for steps in study.lengths:
         for depth, size in sizes.items():
             outcome = study.train(depth, steps, study.out / f"{depth}-layers-{steps}-steps")
             if outcome is None:
                 return
-            table.rows.append(
-                (
-                    str(depth),
-                    f"{size / 1e6:.2f} M",
-                    f"{outcome.examples:,}",
-                    f"{outcome.score:.3f}",
-                    f"{outcome.loss:.3f}",
-                )
-            )
+            measured = [f"{value:.4f}" for value in outcome.values]
+            rows.append((str(depth), f"{size / 1e6:.2f} M", f"{outcome.examples:,}", *measured))
             amounts.append((size, outcome.examples))
-            outcomes.append(outcome)
-    seen = np.array(amounts, np.float64)
-    missing = np.array([1 - outcome.score for outcome in outcomes])
-    counted = missing < 1 - study.learned
-    law = fit_scaling_law(seen[counted], missing[counted])
-    table.notes.append(f"1 - {score} = {_formula(law, examples)}")
-    losses = np.array([outcome.loss for outcome in outcomes])
-    by_loss = fit_scaling_law(seen[counted], losses[counted])
-    table.notes.append(f"{loss} = {_formula(by_loss, examples)}")
-    for wanted in study.wanted:
-        for depth, size in sizes.items():
-            needed = law.needed(1 - wanted, 1, [size, 0])
-            table.notes.append(f"{score} {wanted} with {depth} layers: {needed:,.0f} {examples}")
+            values.append(outcome.values)
+    header = ("layers", "parameters", study.examples, *(measure.name for measure in study.measures))
+    table = Section(title=type(study).__name__, header=header, rows=rows)
+    seen, told = np.array(amounts, np.float64), np.array(values)
+    counted = told[:, 0] > study.learned
+    laws = []
+    for measure, column in zip(study.measures, told.T, strict=True):
+        law = fit_scaling_law(seen[counted], np.array([measure.falling(value) for value in column[counted]]))
+        laws.append(law)
+        table.notes.append(f"{'1 - ' * measure.is_score}{measure.name} = {_formula(law, study.examples)}")
+        for wanted in measure.wanted:
+            for depth, size in sizes.items():
+                needed = law.needed(measure.falling(wanted), 1, [size, 0])
+                table.notes.append(f"{measure.name} {wanted:g} with {depth} layers: {needed:,.0f} {study.examples}")
     print(table.to_markdown())
     if plot is not None:
-        _draw(study, sizes, seen, missing, law, plot)
+        _draw(study, sizes, seen, 1 - told[:, 0], laws[0], plot)
 
 
 def _formula(law: ScalingLaw, examples: str) -> str:
@@ -363,11 +396,11 @@ def _draw(
         label = f"{depth} layers, {size / 1e6:.1f} M parameters"
         (line,) = axes.loglog(amounts[own, 1], missing[own], "o", label=label)
         axes.loglog(further, law.predict(np.column_stack([np.full(50, size), further])), "--", color=line.get_color())
-    for wanted in study.wanted:
+    for wanted in study.measures[0].wanted:
         axes.axhline(1 - wanted, color="gray", linewidth=0.7)
         axes.text(further[0], 1 - wanted, f" {wanted}", va="bottom", fontsize=8, color="gray")
-    axes.set_xlabel(f"{study.names[0]} seen")
-    axes.set_ylabel(f"1 - {study.names[1]}, held-out pictures")
+    axes.set_xlabel(f"{study.examples} seen")
+    axes.set_ylabel(f"1 - {study.measures[0].name}, held-out pictures")
     axes.legend(fontsize=8)
     save_figure(figure, out)
 
