@@ -56,6 +56,8 @@ class Measure:
     """It is to be raised, and at most 1, so that what is missing to 1 is fitted; or it is to be lowered, and fitted."""
     wanted: tuple[float, ...] = ()
     """The values that are asked about."""
+    is_fitted: bool = True
+    """It falls by a power law; what leaps does not."""
 
     def falling(self, value: float) -> float:
         """Return what falls as a run gets better, given a value; and the value, given that."""
@@ -312,7 +314,7 @@ class Drawer(Decoders):
     measures: ClassVar = (
         Measure(name="SSIM", wanted=(0.9505,)),
         Measure(name="mean squared error", is_score=False, wanted=(0.0010,)),
-        Measure(name="Jaccard index of what is recognized", wanted=(0.8,)),
+        Measure(name="Jaccard index of what is recognized", is_fitted=False),
         Measure(name="loss of a code, nats", is_score=False),
     )
     learned: ClassVar = 0.0
@@ -358,10 +360,12 @@ def main(study: Study, *, plot: Path | None = None) -> None:
     table = Section(title=type(study).__name__, header=header, rows=rows)
     seen, told = np.array(amounts, np.float64), np.array(values)
     counted = told[:, 0] > study.learned
-    laws = []
+    laws = {}
     for measure, column in zip(study.measures, told.T, strict=True):
+        if not measure.is_fitted:
+            continue
         law = fit_scaling_law(seen[counted], np.array([measure.falling(value) for value in column[counted]]))
-        laws.append(law)
+        laws[measure] = law
         table.notes.append(f"{'1 - ' * measure.is_score}{measure.name} = {_formula(law, study.examples)}")
         for wanted in measure.wanted:
             for depth, size in sizes.items():
@@ -369,7 +373,7 @@ def main(study: Study, *, plot: Path | None = None) -> None:
                 table.notes.append(f"{measure.name} {wanted:g} with {depth} layers: {needed:,.0f} {study.examples}")
     print(table.to_markdown())
     if plot is not None:
-        _draw(study, sizes, seen, 1 - told[:, 0], laws[0], plot)
+        _draw(study, sizes, seen, 1 - told[:, 0], laws[study.measures[0]], plot)
 
 
 def _formula(law: ScalingLaw, examples: str) -> str:
