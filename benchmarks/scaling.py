@@ -27,11 +27,8 @@ import trilingua
 from trilingua.core.config import replace_dotted
 from trilingua.core.io import read_json, write_json
 from trilingua.data.clevr.files import ClevrFolder
-from trilingua.data.clevr.staging import stage
-from trilingua.data.renderers.views import REFERENCE_VIEW
 from trilingua.metrics.image import score_images
 from trilingua.metrics.scaling import ScalingLaw, fit_scaling_law
-from trilingua.metrics.scene_match import score_scenes
 from trilingua.systems.kyvo.build import Tokenizers, build_decoder, load_tokenizers, write_tokenizer_files
 from trilingua.systems.kyvo.config import (
     KyvoConfig,
@@ -40,7 +37,7 @@ from trilingua.systems.kyvo.config import (
     kyvo_clevr_eye,
     kyvo_clevr_tokenizers,
 )
-from trilingua.systems.kyvo.evaluate import evaluate_folder
+from trilingua.systems.kyvo.evaluate import evaluate_folder, score_drawings
 from trilingua.systems.kyvo.pipeline import Kyvo
 from trilingua.systems.kyvo.train import train_decoder, train_tokenizers
 from trilingua.tokenizers.images import ImageTokenizer, ImageTokenizerConfig, pixels_to_image
@@ -323,11 +320,8 @@ class Drawer(Decoders):
     def judge(self, model: Kyvo, folder: ClevrFolder) -> dict[str, float]:
         """Return how like drawings are to pictures, and what is recognized in them from where they are drawn."""
         scenes = list(folder.scenes(self.num_judged))
-        pictures = model.render(scenes)
-        alike = score_images(pictures, [folder.image(scene.image_filename) for scene in scenes])
-        found = trilingua.load().recognize(pictures, camera=REFERENCE_VIEW.camera)
-        recognized = score_scenes(found, [stage(scene) for scene in scenes])
-        return {"ssim": alike["ssim"], "l2": alike["l2"], "jaccard": recognized["jaccard"]}
+        figures = score_drawings(model.render(scenes), folder, scenes, trilingua.load())
+        return {name: figures[name] for name in ("ssim", "l2", "cycle_jaccard")}
 
 
 Study = Eye | Codes | Recognizer | Drawer

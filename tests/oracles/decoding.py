@@ -57,9 +57,7 @@ def decode_means_slowly(
     means: dict[int, torch.Tensor] = {}
     codes = range(decoder.config.first_code, decoder.config.vocab_size)
     while True:
-        allowed = [index for index in range(vocab_size) if goes_on(grammar, [*ids, index])]
-        if matches(grammar, ids):
-            allowed.append(stop_id)
+        allowed = _allowed(grammar, ids, vocab_size, stop_id)
         table, read = decoder.embedding.table(), prompt + ids
         for place, mean in means.items():
             read[len(prompt) + place] = len(table)
@@ -95,9 +93,7 @@ def decode_slowly(
     probabilities: list[float] = []
     means: list[float] = []
     while True:
-        allowed = [index for index in range(vocab_size) if goes_on(grammar, [*ids, index])]
-        if matches(grammar, ids):
-            allowed.append(stop_id)
+        allowed = _allowed(grammar, ids, vocab_size, stop_id)
         positions = torch.tensor([placed(prompt + ids, places or {})])
         logits = decoder(torch.tensor([prompt + ids]), positions=positions)[0, -1, allowed]
         best = int(logits.argmax())
@@ -112,7 +108,13 @@ def decode_slowly(
         assert len(ids) < longest
 
 
-def goes_on(grammar: Grammar, ids: list[int]) -> bool:
+def _allowed(grammar: Grammar, ids: list[int], vocab_size: int, stop_id: int) -> list[int]:
+    """Every id with which some sentence that starts with `ids` goes on, and the stop id behind a whole one."""
+    allowed = [index for index in range(vocab_size) if _goes_on(grammar, [*ids, index])]
+    return [*allowed, stop_id] if matches(grammar, ids) else allowed
+
+
+def _goes_on(grammar: Grammar, ids: list[int]) -> bool:
     """Whether some sentence starts with `ids`: the places that a reading of them reaches, one past the end allowed."""
     return _prefix(grammar, ids, 0)[1]
 

@@ -45,6 +45,25 @@ def check_request(tasks: Sequence[str], limit: int | None) -> None:
         raise ConfigError(f"limit: {limit} is not allowed; expected at least 1")
 
 
+def score_drawings(
+    drawn: Sequence[Image.Image], folder: ClevrFolder, scenes: Sequence[Scene], recognizer: Kyvo
+) -> dict[str, float | int]:
+    """Return how like drawings are to pictures, and as `cycle_jaccard` what is recognized in them.
+
+    Args:
+        drawn: a model's pictures of the scenes.
+        folder: has the true ones.
+        scenes: what was to be drawn; it was staged, so the drawings' camera is the reference camera.
+        recognizer: who recognizes; it is told the camera if that is of use to it.
+    """
+    truth = [folder.image(scene.image_filename) for scene in scenes]
+    camera = REFERENCE_VIEW.camera if recognizer.sights else None
+    found: list[Scene] = []
+    for pictures in _batches(drawn):
+        found += recognizer.recognize(list(pictures), camera=camera)
+    return {**score_images(drawn, truth), "cycle_jaccard": score_scenes(found, list(map(stage, scenes)))["jaccard"]}
+
+
 def evaluate_folder(
     model: Kyvo,
     folder: ClevrFolder,
@@ -153,13 +172,7 @@ def _rendering(model: Kyvo, folder: ClevrFolder, scenes: list[Scene], progress: 
     drawn: list[Image.Image] = []
     for batch in progress(_batches(scenes), "rendering"):
         drawn += model.render(list(batch))
-    truth = [folder.image(scene.image_filename) for scene in scenes]
-    # What was drawn is the staged scene, as the reference camera sees it; nothing else is known of a drawing's camera.
-    camera = REFERENCE_VIEW.camera if model.sights else None
-    again: list[Scene] = []
-    for pictures in _batches(drawn):
-        again += model.recognize(list(pictures), camera=camera)
-    return {**score_images(drawn, truth), "cycle_jaccard": score_scenes(again, list(map(stage, scenes)))["jaccard"]}
+    return score_drawings(drawn, folder, scenes, model)
 
 
 def _editing(model: Kyvo, folder: ClevrFolder, wanted: list[Instruction], progress: Any) -> dict[str, Any]:
